@@ -1,0 +1,1 @@
+//! A strict, string-aware scanner of JSON text.

@@ -1,0 +1,5 @@
+//! Takes events over HTTP at a very high rate and puts every one of them into MySQL or SQLite,
+//! exactly once.
+
+pub mod event;
+pub mod storage;
