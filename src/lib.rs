@@ -2,4 +2,8 @@
 //! exactly once.
 
 pub mod event;
+pub mod http;
+pub mod metrics;
+pub mod pipeline;
 pub mod storage;
+pub mod sync;

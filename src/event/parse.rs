@@ -59,7 +59,7 @@ pub enum BodyError {
 }
 
 /// Parses and judges bodies, with buffers that are used again for the next.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Parser {}
 
 impl Parser {

@@ -1,0 +1,5 @@
+//! The HTTP side.
+
+mod options;
+
+pub use options::Options;

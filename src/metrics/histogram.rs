@@ -1,0 +1,115 @@
+//! Latencies as HDR histograms, from 1 µs to an hour.
+
+use std::{sync::Mutex, time::Duration};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::lock;
+
+const LONGEST: Duration = Duration::from_secs(3600);
+const SIGNIFICANT_DIGITS: u8 = 2;
+
+/// A histogram of latencies that one thread writes and others read now and then.
+#[derive(Debug)]
+pub(super) struct Latencies(Mutex<Histogram<u64>>);
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self(Mutex::new(empty()))
+    }
+}
+
+fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, SIGNIFICANT_DIGITS)
+        .expect("the bounds are constants that the library takes")
+}
+
+impl Latencies {
+    /// Adds latencies, each in µs and with how often it was seen; longer ones than an hour count as an hour.
+    pub(super) fn record(&self, latencies_us: impl IntoIterator<Item = (u64, u64)>) {
+        let mut histogram = lock(&self.0);
+        for (latency_us, times) in latencies_us {
+            histogram.saturating_record_n(latency_us, times);
+        }
+    }
+}
+
+/// The merge of several [`Latencies`].
+pub(super) fn merge<'a>(all: impl Iterator<Item = &'a Latencies>) -> Percentiles {
+    let mut sum = empty();
+    for latencies in all {
+        // Both have the same bounds, so nothing can lie outside.
+        let _ = sum.add(&*lock(&latencies.0));
+    }
+    Percentiles::of(&sum)
+}
+
+/// A distribution of latencies, in ms; all zero where nothing was recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// How many were recorded.
+    pub count: u64,
+    /// The arithmetic mean.
+    pub mean: f64,
+    /// Half were at most this.
+    pub p50: f64,
+    /// 90 % were at most this.
+    pub p90: f64,
+    /// 99 % were at most this.
+    pub p99: f64,
+    /// 99.9 % were at most this.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+impl Percentiles {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let ms = |us: u64| us as f64 / 1000.0;
+        let at = |quantile| ms(histogram.value_at_quantile(quantile));
+        if histogram.is_empty() {
+            return Self::default();
+        }
+        Self {
+            count: histogram.len(),
+            mean: (histogram.mean()).round() / 1000.0,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: ms(histogram.max()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_of_two_writers_are_merged() {
+        let (fast, slow) = (Latencies::default(), Latencies::default());
+        fast.record([(1_000, 90)]);
+        slow.record([(100_000, 10)]);
+        let all = merge([&fast, &slow].into_iter());
+        assert_eq!(all.count, 100);
+        assert!((all.p50 - 1.0).abs() < 0.02, "{all:?}");
+        assert!((all.p99 - 100.0).abs() < 2.0, "{all:?}");
+        assert!((all.mean - 10.9).abs() < 0.2, "{all:?}");
+    }
+
+    #[test]
+    fn latencies_beyond_an_hour_count_as_an_hour() {
+        let latencies = Latencies::default();
+        latencies.record([(u64::MAX, 1), (0, 1)]);
+        let all = merge([&latencies].into_iter());
+        assert_eq!(all.count, 2);
+        assert!(all.max >= 3_600_000.0, "{all:?}");
+    }
+
+    #[test]
+    fn nothing_recorded_is_all_zero() {
+        assert_eq!(merge([&Latencies::default()].into_iter()), Percentiles::default());
+    }
+}

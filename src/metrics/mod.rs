@@ -1,0 +1,131 @@
+//! What the service counts, for whom, and the law the counts obey.
+//!
+//! Each shard counts for itself, in cache-padded atomics that are added to once a batch; each
+//! ingest thread likewise. A reader merges them. In every [`Snapshot`]:
+//!
+//! **received + recovered = processed + failed + current queue depth**
+//!
+//! It holds because the depth is derived from one tally in which what leaves is read before
+//! what came (see [`crate::sync::Tally`]). Percentiles come from HDR histograms with two
+//! significant digits, behind a lock that a writer takes once a batch or request.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+mod histogram;
+mod ingest;
+mod shard;
+mod snapshot;
+
+pub use histogram::Percentiles;
+pub use ingest::IngestMetrics;
+pub use shard::ShardMetrics;
+pub use snapshot::{ShardSnapshot, Snapshot, StoreSnapshot};
+
+use crate::sync::Padded;
+
+/// Over how long `events_per_second` is taken.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+
+/// All counters of one pipeline.
+#[derive(Debug)]
+pub struct Metrics {
+    started: Instant,
+    shards: Box<[Padded<ShardMetrics>]>,
+    ingest: Mutex<Vec<Arc<Padded<IngestMetrics>>>>,
+    workers: AtomicUsize,
+    rate: Mutex<VecDeque<(Instant, u64)>>,
+}
+
+impl Metrics {
+    /// Counters for `shards` shards, all zero; the uptime begins now.
+    pub fn new(shards: usize) -> Self {
+        let started = Instant::now();
+        Self {
+            started,
+            shards: (0..shards).map(|_| Padded::new(ShardMetrics::default())).collect(),
+            ingest: Mutex::default(),
+            workers: AtomicUsize::new(0),
+            rate: Mutex::new(VecDeque::from([(started, 0)])),
+        }
+    }
+
+    /// The counters of one shard.
+    ///
+    /// # Panics
+    /// Where there is no such shard.
+    pub fn shard(&self, index: usize) -> &ShardMetrics {
+        &self.shards[index]
+    }
+
+    /// Counters for one more ingest thread.
+    pub fn add_ingest(&self) -> Arc<Padded<IngestMetrics>> {
+        let metrics = Arc::new(Padded::new(IngestMetrics::default()));
+        lock(&self.ingest).push(Arc::clone(&metrics));
+        metrics
+    }
+
+    /// A shard worker began to run.
+    pub fn worker_started(&self) {
+        // Ordering: a gauge; nothing is read on the strength of it.
+        self.workers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A shard worker ended.
+    pub fn worker_stopped(&self) {
+        // Ordering: a gauge; nothing is read on the strength of it.
+        self.workers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many shard workers run.
+    pub fn workers(&self) -> usize {
+        // Ordering: a gauge; nothing is read on the strength of it.
+        self.workers.load(Ordering::Relaxed)
+    }
+
+    /// Notes how much is stored by now; to be called about once a second.
+    pub fn sample_rate(&self) {
+        let (now, processed) = (Instant::now(), self.processed());
+        let mut rate = lock(&self.rate);
+        rate.push_back((now, processed));
+        // One sample older than the window stays: the rate is taken over the whole window.
+        while rate.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= RATE_WINDOW) {
+            rate.pop_front();
+        }
+    }
+
+    /// Events stored per second, over the last ten seconds (or since the start, if that is less).
+    pub fn stored_per_second(&self) -> f64 {
+        let processed = self.processed();
+        let Some((at, before)) = lock(&self.rate).front().copied() else { return 0.0 };
+        // A young service is not extrapolated from its first milliseconds.
+        let seconds = at.elapsed().as_secs_f64().max(1.0);
+        processed.saturating_sub(before) as f64 / seconds
+    }
+
+    /// Events accepted, and neither stored nor failed.
+    pub fn depth(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.tally.snapshot().depth()).sum()
+    }
+
+    fn processed(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.tally.snapshot().processed).sum()
+    }
+
+    /// Everything, merged. `queue_bytes` says how many bytes of records a shard holds: only its
+    /// owner knows.
+    pub fn snapshot(&self, queue_bytes: &dyn Fn(usize) -> u64, store: StoreSnapshot) -> Snapshot {
+        Snapshot::merge(self, &lock(&self.ingest), queue_bytes, store)
+    }
+}
+
+/// A lock that is taken also after a panic elsewhere: what it guards here are plain counts.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

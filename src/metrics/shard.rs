@@ -1,0 +1,38 @@
+//! Counters of one shard: the tally that obeys the law, and how long storing took.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::histogram::Latencies;
+use crate::sync::Tally;
+
+/// Counters of one shard. The ingest threads add to what was received, the shard's flusher to
+/// all others, once a batch.
+#[derive(Debug, Default)]
+pub struct ShardMetrics {
+    /// Received, processed, failed: the numbers of the law.
+    pub tally: Tally,
+    batches: AtomicU64,
+    record_bytes: AtomicU64,
+    storing_us: AtomicU64,
+    pub(super) storing: Latencies,
+}
+
+impl ShardMetrics {
+    /// A batch was settled: stored, but for its dead rows. `latencies_us` are the times from
+    /// receipt to stored, each with how many events it is of.
+    pub fn batch_settled(&self, record_bytes: u64, latencies_us: &[(u64, u64)]) {
+        let sum = latencies_us.iter().map(|(latency_us, events)| latency_us.saturating_mul(*events)).sum();
+        // Ordering: statistics; no other memory is read on the strength of them.
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.record_bytes.fetch_add(record_bytes, Ordering::Relaxed);
+        self.storing_us.fetch_add(sum, Ordering::Relaxed);
+        self.storing.record(latencies_us.iter().copied());
+    }
+
+    /// Settled batches, bytes of their records, summed latency in µs.
+    pub(super) fn totals(&self) -> (u64, u64, u64) {
+        // Ordering: as in `batch_settled`.
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.batches), read(&self.record_bytes), read(&self.storing_us))
+    }
+}

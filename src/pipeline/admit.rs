@@ -1,0 +1,298 @@
+//! Admission: a request's events, judged and encoded, onto their shards, all or none.
+//!
+//! An [`Intake`] belongs to one thread. It encodes each good event straight into the outbox of
+//! its shard, takes the credits of all target shards at once, and only then are the events
+//! accepted. Outboxes are handed over by [`Intake::flush`], one message a shard, so that many
+//! requests of one event-loop tick share it. From admission to flush the intake is inside the
+//! gate: what was admitted is handed over before the pipeline closes.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use uuid::{ContextV7, Uuid};
+
+use super::{
+    Inner,
+    ack::{Ack, Ticket},
+    backlog::{Chunk, Waiter},
+    level::AckLevel,
+    shard::Message,
+};
+use crate::{
+    event::{self, BodyError, Event, Micros, Parser, Receipt, Rejection, Shape, Stamp},
+    metrics::IngestMetrics,
+    sync::{self, Amount, Padded},
+};
+
+/// Makes the ids of one `Idempotency-Key` differ from all other UUIDs of version 5.
+const IDEMPOTENCY_NAMESPACE: Uuid = Uuid::from_u128(0x6d0f_3c52_8a3e_4c0f_9a61_27b1_55d8_e90c);
+
+/// The way into a pipeline, for one thread.
+#[derive(Debug)]
+pub struct Intake {
+    inner: Arc<Inner>,
+    parser: Parser,
+    outboxes: Box<[Outbox]>,
+    inside: bool,
+    metrics: Arc<Padded<IngestMetrics>>,
+    ids: ContextV7,
+    receipts: u128,
+}
+
+/// What to do with a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// One event or several.
+    pub shape: Shape,
+    /// What the client waits for; `None` for the pipeline's own default.
+    pub level: Option<AckLevel>,
+    /// Makes missing ids depend on this key and the event's index alone.
+    pub idempotency_key: Option<&'a str>,
+    /// When the request was received.
+    pub received: Micros,
+}
+
+/// A request of which at least one event was accepted.
+#[derive(Debug)]
+pub struct Taken {
+    /// How many events the body holds.
+    pub received: usize,
+    /// The accepted events' ids with their indexes, in order.
+    pub accepted: Vec<(usize, Uuid)>,
+    /// The others, in order.
+    pub rejections: Vec<Rejection>,
+    /// The wait for the level asked for.
+    pub ack: Ack,
+}
+
+/// A request of which nothing was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// The body as a whole.
+    #[error("the body was refused")]
+    Body(BodyError),
+    /// Not one of its events is valid.
+    #[error("no event of the request is valid")]
+    NoValidEvent {
+        /// Why, for each.
+        rejections: Vec<Rejection>,
+    },
+    /// This level is not to be had.
+    #[error("the acknowledgement level `{0}` is not available: there is no journal; use `stored` or `queued`")]
+    AckUnavailable(AckLevel),
+    /// A target shard has no room.
+    #[error("the pipeline is full; try again in {retry_after_s} s")]
+    Overloaded {
+        /// When there may be room, in seconds.
+        retry_after_s: u64,
+    },
+    /// The pipeline is shutting down.
+    #[error("the pipeline is draining and takes no more events")]
+    Draining,
+}
+
+#[derive(Debug, Default)]
+struct Outbox {
+    chunk: Chunk,
+    /// Where the request at hand begins.
+    staged: Staged,
+}
+
+#[derive(Debug, Default)]
+struct Staged {
+    bytes_before: usize,
+    /// For each staged event, which one of the request it is.
+    indexes: Vec<u32>,
+}
+
+impl Outbox {
+    fn begin(&mut self) {
+        self.staged.bytes_before = self.chunk.records.len();
+        self.staged.indexes.clear();
+    }
+
+    fn stage(&mut self, index: usize, event: &Event<'_>) {
+        event::encode(event, &mut self.chunk.records);
+        self.staged.indexes.push(u32::try_from(index).expect("a request has fewer events than u32 holds"));
+    }
+
+    fn amount(&self) -> Amount {
+        Amount {
+            events: self.staged.indexes.len() as u32,
+            bytes: (self.chunk.records.len() - self.staged.bytes_before) as u64,
+        }
+    }
+
+    fn undo(&mut self) {
+        self.chunk.records.truncate(self.staged.bytes_before);
+        self.staged.indexes.clear();
+    }
+
+    /// The staged events are accepted.
+    fn keep(&mut self, ticket: Option<&Arc<Ticket>>) {
+        let first = self.chunk.events;
+        self.chunk.events += self.staged.indexes.len();
+        if let Some(ticket) = ticket {
+            let indexes = std::mem::take(&mut self.staged.indexes);
+            self.chunk.waiters.push(Waiter { first, indexes, ticket: Arc::clone(ticket) });
+        }
+    }
+}
+
+impl Intake {
+    pub(super) fn new(inner: Arc<Inner>, number: u16) -> Self {
+        let outboxes = inner.shards.iter().map(|_| Outbox::default()).collect();
+        let metrics = inner.metrics.add_ingest();
+        // Node, run, intake, and a counter: no two acceptances anywhere share a receipt.
+        let receipts = u128::from(inner.identity.node) << 96 | u128::from(inner.run) << 64 | u128::from(number) << 48;
+        Self { inner, parser: Parser::default(), outboxes, inside: false, metrics, ids: ContextV7::new(), receipts }
+    }
+
+    /// Judges a body's events and accepts the good ones, all or none. They are handed to their
+    /// shards by the next [`Intake::flush`].
+    ///
+    /// # Errors
+    /// [`Refused`]; then nothing of the request was taken.
+    pub fn take(&mut self, body: &[u8], request: Request<'_>) -> Result<Taken, Refused> {
+        let level = request.level.unwrap_or(self.inner.options.ack);
+        if level == AckLevel::Durable {
+            return Err(Refused::AckUnavailable(level));
+        }
+        if self.inner.gate.is_closed() {
+            return Err(Refused::Draining);
+        }
+        let (judged, accepted) = self.judge(body, request).map_err(Refused::Body)?;
+        self.metrics.add_rejected(judged.rejections.len() as u64);
+        if accepted.is_empty() {
+            return Err(Refused::NoValidEvent { rejections: judged.rejections });
+        }
+        self.admit(accepted.len())?;
+        self.metrics.add_body_bytes(body.len() as u64);
+        let ack = self.keep(level, accepted.len());
+        Ok(Taken { received: judged.received, accepted, rejections: judged.rejections, ack })
+    }
+
+    /// Stages every good event in its shard's outbox.
+    fn judge(&mut self, body: &[u8], request: Request<'_>) -> Result<(event::Judged, Vec<(usize, Uuid)>), BodyError> {
+        for outbox in &mut self.outboxes {
+            outbox.begin();
+        }
+        let mut accepted = Vec::new();
+        let mut stamp = Stamps { request, ids: &self.ids, receipts: &mut self.receipts };
+        let (inner, outboxes) = (&self.inner, &mut self.outboxes);
+        let judged =
+            self.parser.judge(body, request.shape, &mut stamp, inner.validator.as_ref(), &mut |index, event| {
+                accepted.push((index, event.id));
+                outboxes[inner.identity.shard_of(event, outboxes.len())].stage(index, event);
+            })?;
+        Ok((judged, accepted))
+    }
+
+    /// Takes the credits of all staged events and enters the gate, or undoes the staging.
+    fn admit(&mut self, events: usize) -> Result<(), Refused> {
+        let wants = || {
+            let staged = self.outboxes.iter().map(Outbox::amount);
+            self.inner.shards.iter().zip(staged).filter(|(_, amount)| amount.events > 0)
+        };
+        let refused = match sync::take_all(wants().map(|(shard, amount)| (&shard.credits, amount))) {
+            Err(_) => Refused::Overloaded { retry_after_s: self.inner.retry_after_s() },
+            Ok(()) if self.inside || self.inner.gate.enter() => {
+                self.inside = true;
+                // Counted before it is handed over, so that nobody sees it leave before it came.
+                for (index, outbox) in self.outboxes.iter().enumerate() {
+                    self.inner.metrics.shard(index).tally.add_received(outbox.amount().events.into());
+                }
+                return Ok(());
+            }
+            Ok(()) => {
+                wants().for_each(|(shard, amount)| shard.credits.give_back(amount));
+                Refused::Draining
+            }
+        };
+        self.outboxes.iter_mut().for_each(Outbox::undo);
+        self.metrics.add_shed(events as u64);
+        Err(refused)
+    }
+
+    fn keep(&mut self, level: AckLevel, events: usize) -> Ack {
+        let ticket = (level == AckLevel::Stored)
+            .then(|| Arc::new(Ticket::new(u32::try_from(events).expect("a request has fewer events than u32 holds"))));
+        for outbox in self.outboxes.iter_mut().filter(|outbox| !outbox.staged.indexes.is_empty()) {
+            outbox.keep(ticket.as_ref());
+        }
+        match ticket {
+            Some(ticket) => Ack::stored(ticket, self.inner.options.ack_timeout),
+            None => Ack::queued(),
+        }
+    }
+
+    /// Hands everything accepted so far to the shards.
+    pub fn flush(&mut self) {
+        if !self.inside {
+            return;
+        }
+        for (shard, outbox) in self.inner.shards.iter().zip(&mut self.outboxes) {
+            if outbox.chunk.events > 0 {
+                shard.send(Message::Chunk(std::mem::take(&mut outbox.chunk)));
+            }
+        }
+        self.inside = false;
+        if self.inner.gate.leave() {
+            self.inner.seal();
+        }
+    }
+
+    /// Whether something waits for [`Intake::flush`].
+    pub fn needs_flush(&self) -> bool {
+        self.inside
+    }
+
+    /// Takes a body and hands it over at once: [`Intake::take`] and [`Intake::flush`].
+    ///
+    /// # Errors
+    /// As [`Intake::take`].
+    pub fn submit(&mut self, body: &[u8], shape: Shape, level: AckLevel) -> Result<Taken, Refused> {
+        let request = Request { shape, level: Some(level), idempotency_key: None, received: Micros::now() };
+        let taken = self.take(body, request);
+        self.flush();
+        taken
+    }
+
+    /// The counters of this thread.
+    pub fn metrics(&self) -> &IngestMetrics {
+        &self.metrics
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Times, ids and receipts for the events of one request.
+struct Stamps<'a> {
+    request: Request<'a>,
+    ids: &'a ContextV7,
+    receipts: &'a mut u128,
+}
+
+impl Stamp for Stamps<'_> {
+    fn received(&self) -> Micros {
+        self.request.received
+    }
+
+    fn id(&mut self, index: usize) -> Uuid {
+        if let Some(key) = self.request.idempotency_key {
+            return Uuid::new_v5(&IDEMPOTENCY_NAMESPACE, format!("{key}\0{index}").as_bytes());
+        }
+        let micros = u64::try_from(self.request.received.0).unwrap_or(0);
+        let nanos = (micros % 1_000_000) as u32 * 1000;
+        Uuid::new_v7(uuid::Timestamp::from_unix(self.ids, micros / 1_000_000, nanos))
+    }
+
+    fn receipt(&mut self) -> Receipt {
+        *self.receipts += 1;
+        Receipt(*self.receipts)
+    }
+}

@@ -1,0 +1,101 @@
+//! The seam for what is made of an event before it is stored, and the built-in processor.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::event::Event;
+
+/// Makes `processed_data` of an event. Called by the shard's flusher, once for each attempt to
+/// batch an event: it must not block, and what it makes should depend on the event alone.
+pub trait Processor: Send + Sync + 'static {
+    /// Writes the members of the event's `processed_data`. The pipeline adds `receipt` itself.
+    ///
+    /// # Errors
+    /// [`ProcessingError`]: this event alone fails, and what was written for it is dropped.
+    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<(), ProcessingError>;
+}
+
+/// Why a [`Processor`] could not make anything of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct ProcessingError {
+    /// A sentence for the log and for a client that waits at `stored`.
+    pub reason: String,
+}
+
+/// The members of a JSON object, written one after another.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    text: &'a mut String,
+    first: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Begins an object at the end of `text`.
+    pub(super) fn begin(text: &'a mut String) -> Self {
+        text.push('{');
+        Self { text, first: true }
+    }
+
+    pub(super) fn end(self) {
+        self.text.push('}');
+    }
+
+    /// A member whose value is `json`, which must be one valid JSON value.
+    pub fn raw(&mut self, name: &'static str, json: &str) {
+        self.name(name);
+        self.text.push_str(json);
+    }
+
+    /// A member whose value is a whole number.
+    pub fn number(&mut self, name: &'static str, value: i64) {
+        self.name(name);
+        self.text.push_str(itoa::Buffer::new().format(value));
+    }
+
+    /// A member whose value is what `value` displays, which must need no escaping in JSON:
+    /// times, ids, names of constants.
+    pub fn plain(&mut self, name: &'static str, value: impl std::fmt::Display) {
+        self.name(name);
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, "\"{value}\"");
+    }
+
+    /// A member with any value that serde can write.
+    ///
+    /// # Errors
+    /// [`ProcessingError`] where the value has no form in JSON.
+    pub fn value(&mut self, name: &'static str, value: &impl Serialize) -> Result<(), ProcessingError> {
+        let json = serde_json::to_string(value)
+            .map_err(|error| ProcessingError { reason: format!("`{name}` cannot be written as JSON: {error}") })?;
+        self.raw(name, &json);
+        Ok(())
+    }
+
+    fn name(&mut self, name: &'static str) {
+        self.text.push_str(if self.first { "\"" } else { ",\"" });
+        self.text.push_str(name);
+        self.text.push_str("\":");
+        self.first = false;
+    }
+}
+
+/// The built-in [`Processor`]: the client's `data`, its `timestamp` in full precision, when the
+/// event was received, and how long it had been on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StandardProcessor;
+
+impl Processor for StandardProcessor {
+    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<(), ProcessingError> {
+        fields.raw("data", event.data);
+        match event.timestamp {
+            Some(timestamp) => fields.plain("timestamp", timestamp),
+            None => fields.plain("timestamp", event.received),
+        }
+        fields.plain("received_at", event.received);
+        fields.number("lag_ms", (event.received.0 - event.occurred.0) / 1000);
+        Ok(())
+    }
+}

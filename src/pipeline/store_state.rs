@@ -1,0 +1,129 @@
+//! Whether the store answers: learnt from every batch and probe, logged once a change.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{metrics::StoreSnapshot, storage::StoreError};
+
+/// What the pipeline knows of its store.
+#[derive(Debug)]
+pub(super) struct StoreState {
+    known: Mutex<Known>,
+    name: String,
+}
+
+#[derive(Debug)]
+struct Known {
+    state: State,
+    since: Instant,
+    retries: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Starting,
+    Up,
+    Down(StoreError),
+}
+
+/// The store's state as `/health` shows it.
+#[derive(Clone, Debug)]
+pub struct StoreHealth {
+    /// Whether the store answered last time.
+    pub up: bool,
+    /// `starting`, `up` or `down`.
+    pub state: &'static str,
+    /// For how long.
+    pub since: Duration,
+    /// Why it is down, without any password.
+    pub error: Option<String>,
+}
+
+impl StoreState {
+    /// A store that was not asked yet; `name` is for the log.
+    pub(super) fn new(name: String) -> Self {
+        let known = Known { state: State::Starting, since: Instant::now(), retries: BTreeMap::new() };
+        Self { known: Mutex::new(known), name }
+    }
+
+    /// The store answered.
+    pub(super) fn answered(&self) {
+        let mut known = self.lock();
+        if known.state != State::Up {
+            let seconds = known.since.elapsed().as_secs_f64();
+            tracing::info!(store = self.name, after_s = seconds, "the store is up");
+            known.change(State::Up);
+        }
+    }
+
+    /// A probe was answered. That shows that the server is back, not that it is set up right.
+    pub(super) fn probed(&self) {
+        let misconfigured = matches!(self.lock().state, State::Down(StoreError::Misconfigured { .. }));
+        if !misconfigured {
+            self.answered();
+        }
+    }
+
+    /// An attempt failed. A bad row is an answer too: the store is up.
+    pub(super) fn failed(&self, error: &StoreError) {
+        if let StoreError::BadRow(_) = error {
+            return self.answered();
+        }
+        let mut known = self.lock();
+        *known.retries.entry(error.code().to_owned()).or_default() += 1;
+        let news = match &known.state {
+            State::Down(before) => std::mem::discriminant(before) != std::mem::discriminant(error),
+            State::Starting | State::Up => true,
+        };
+        if news {
+            tracing::warn!(store = self.name, %error, "the store is down; events wait");
+            known.change(State::Down(error.clone()));
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.lock().state == State::Up
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        let known = self.lock();
+        let error = match &known.state {
+            State::Down(error) => Some(error.to_string()),
+            State::Starting | State::Up => None,
+        };
+        StoreHealth { up: known.state == State::Up, state: known.state.name(), since: known.since.elapsed(), error }
+    }
+
+    pub(super) fn snapshot(&self) -> StoreSnapshot {
+        let known = self.lock();
+        StoreSnapshot {
+            state: known.state.name(),
+            state_seconds: known.since.elapsed().as_secs(),
+            retries: known.retries.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn change(&mut self, state: State) {
+        self.state = state;
+        self.since = Instant::now();
+    }
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Down(_) => "down",
+        }
+    }
+}

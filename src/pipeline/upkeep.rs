@@ -1,0 +1,67 @@
+//! What goes on beside the events: the table is prepared, a store that is down is asked whether
+//! it is back, the rate is sampled. Tasks on the store runtime; they end with it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::{flusher::StoreAccess, retry};
+use crate::{
+    metrics::Metrics,
+    storage::{Migration, StoreError},
+};
+
+/// How often a store that is down is asked.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts to prepare the table.
+const PREPARE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Creates or checks the table, for as long as it takes; the flushers wait for it.
+pub(super) async fn prepare(store: Arc<StoreAccess>) {
+    let mut attempt = 0;
+    loop {
+        match store.storage.migrate().await {
+            Ok(migration) => {
+                if migration == Migration::Created {
+                    tracing::info!("created the table processed_events");
+                }
+                store.state.answered();
+                store.prepared.send_replace(true);
+                return;
+            }
+            Err(error) => {
+                store.state.failed(&error);
+                sleep(retry::backoff(PREPARE_PAUSE, attempt, 1.0)).await;
+                attempt += 1;
+            }
+        }
+    }
+}
+
+/// Asks a store that is down whether it is back, so that its state is known also when no event
+/// comes. A store that is not set up right stays down until a batch succeeds.
+pub(super) async fn probe(store: Arc<StoreAccess>) {
+    let mut every = interval(PROBE_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if store.state.is_up() || !*store.prepared.borrow() {
+            continue;
+        }
+        match store.storage.health().await {
+            Ok(()) => store.state.probed(),
+            Err(error @ StoreError::Misconfigured { .. }) => store.state.failed(&error),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Keeps the samples that `events_per_second` is made of.
+pub(super) async fn sample_rate(metrics: Arc<Metrics>) {
+    let mut every = interval(SAMPLE_EVERY);
+    loop {
+        every.tick().await;
+        metrics.sample_rate();
+    }
+}
