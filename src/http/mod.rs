@@ -1,5 +1,32 @@
-//! The HTTP side.
+//! The HTTP side: one listener, an ingest thread for each core, the routes and their answers.
+//!
+//! ```text
+//! listener thread ▸ the ingest thread with fewest connections ▸ connection ▸ route ▸ Pipeline
+//! ```
+//!
+//! What holds:
+//! - Every limit has a clock or a counter behind it: the head, the body, the idle connection,
+//!   the number of connections, the bytes that bodies hold while they arrive.
+//! - A 503 for load is given before anything of the request is queued, never after.
+//! - No input leads to another 5xx than 503. A panic in a handler is a 500 and costs that one
+//!   request.
+//! - An ingest thread never blocks and takes no lock but that of its own histogram.
+//!
+//! This layer talks to the stores through [`Pipeline`](crate::pipeline::Pipeline) only.
 
+mod answer;
+mod body;
+mod connection;
+mod cors;
+mod ingest;
+mod listener;
+mod ops;
 mod options;
+mod problem;
+mod progress;
+mod query;
+mod route;
+mod thread;
 
+pub use listener::Server;
 pub use options::Options;

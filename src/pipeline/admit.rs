@@ -91,51 +91,52 @@ pub enum Refused {
     Draining,
 }
 
+/// What one shard is to get: accepted events, and behind them the staged ones of the request at
+/// hand.
 #[derive(Debug, Default)]
 struct Outbox {
     chunk: Chunk,
-    /// Where the request at hand begins.
-    staged: Staged,
-}
-
-#[derive(Debug, Default)]
-struct Staged {
-    bytes_before: usize,
+    /// Bytes of the accepted events' records.
+    kept_bytes: usize,
     /// For each staged event, which one of the request it is.
-    indexes: Vec<u32>,
+    staged: Vec<u32>,
 }
 
 impl Outbox {
-    fn begin(&mut self) {
-        self.staged.bytes_before = self.chunk.records.len();
-        self.staged.indexes.clear();
+    /// Drops what is staged: of a refused request, or of one whose handler panicked.
+    fn unstage(&mut self) {
+        self.chunk.records.truncate(self.kept_bytes);
+        self.staged.clear();
     }
 
     fn stage(&mut self, index: usize, event: &Event<'_>) {
         event::encode(event, &mut self.chunk.records);
-        self.staged.indexes.push(u32::try_from(index).expect("a request has fewer events than u32 holds"));
+        self.staged.push(u32::try_from(index).expect("a request has fewer events than u32 holds"));
     }
 
     fn amount(&self) -> Amount {
-        Amount {
-            events: self.staged.indexes.len() as u32,
-            bytes: (self.chunk.records.len() - self.staged.bytes_before) as u64,
-        }
-    }
-
-    fn undo(&mut self) {
-        self.chunk.records.truncate(self.staged.bytes_before);
-        self.staged.indexes.clear();
+        Amount { events: self.staged.len() as u32, bytes: (self.chunk.records.len() - self.kept_bytes) as u64 }
     }
 
     /// The staged events are accepted.
     fn keep(&mut self, ticket: Option<&Arc<Ticket>>) {
         let first = self.chunk.events;
-        self.chunk.events += self.staged.indexes.len();
-        if let Some(ticket) = ticket {
-            let indexes = std::mem::take(&mut self.staged.indexes);
-            self.chunk.waiters.push(Waiter { first, indexes, ticket: Arc::clone(ticket) });
+        self.chunk.events += self.staged.len();
+        self.kept_bytes = self.chunk.records.len();
+        match ticket {
+            Some(ticket) => {
+                let indexes = std::mem::take(&mut self.staged);
+                self.chunk.waiters.push(Waiter { first, indexes, ticket: Arc::clone(ticket) });
+            }
+            None => self.staged.clear(),
         }
+    }
+
+    /// The accepted events, to be handed over.
+    fn take(&mut self) -> Chunk {
+        self.unstage();
+        self.kept_bytes = 0;
+        std::mem::take(&mut self.chunk)
     }
 }
 
@@ -175,7 +176,7 @@ impl Intake {
     /// Stages every good event in its shard's outbox.
     fn judge(&mut self, body: &[u8], request: Request<'_>) -> Result<(event::Judged, Vec<(usize, Uuid)>), BodyError> {
         for outbox in &mut self.outboxes {
-            outbox.begin();
+            outbox.unstage();
         }
         let mut accepted = Vec::new();
         let mut stamp = Stamps { request, ids: &self.ids, receipts: &mut self.receipts };
@@ -209,7 +210,7 @@ impl Intake {
                 Refused::Draining
             }
         };
-        self.outboxes.iter_mut().for_each(Outbox::undo);
+        self.outboxes.iter_mut().for_each(Outbox::unstage);
         self.metrics.add_shed(events as u64);
         Err(refused)
     }
@@ -217,7 +218,7 @@ impl Intake {
     fn keep(&mut self, level: AckLevel, events: usize) -> Ack {
         let ticket = (level == AckLevel::Stored)
             .then(|| Arc::new(Ticket::new(u32::try_from(events).expect("a request has fewer events than u32 holds"))));
-        for outbox in self.outboxes.iter_mut().filter(|outbox| !outbox.staged.indexes.is_empty()) {
+        for outbox in self.outboxes.iter_mut().filter(|outbox| !outbox.staged.is_empty()) {
             outbox.keep(ticket.as_ref());
         }
         match ticket {
@@ -233,7 +234,7 @@ impl Intake {
         }
         for (shard, outbox) in self.inner.shards.iter().zip(&mut self.outboxes) {
             if outbox.chunk.events > 0 {
-                shard.send(Message::Chunk(std::mem::take(&mut outbox.chunk)));
+                shard.send(Message::Chunk(outbox.take()));
             }
         }
         self.inside = false;

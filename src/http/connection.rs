@@ -1,0 +1,154 @@
+//! One connection: hyper drives it, our clock limits it, and its end lets the last answer arrive.
+
+use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::Service};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{sleep_until, timeout},
+};
+
+use super::{
+    problem::Problem,
+    progress::{Phase, Progress, Watched},
+    route,
+    thread::{ConnectionSlot, IngestThread},
+};
+
+/// Most header fields of a request: more are answered 431.
+const HEADERS_MAX: usize = 64;
+/// Most bytes that are buffered of a connection: a longer head is answered 431.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+/// How long, and how many bytes, a closing connection is read on, so that the last answer is not
+/// torn away by a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 4 << 20;
+
+type Conn = http1::Connection<TokioIo<Watched>, Handler>;
+
+/// Serves the requests of one connection, one after another.
+struct Handler {
+    thread: Rc<IngestThread>,
+    progress: Rc<Progress>,
+}
+
+impl Service<Request<Incoming>> for Handler {
+    type Response = Response<Full<Bytes>>;
+    type Error = std::convert::Infallible;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.progress.request();
+        let (thread, progress) = (Rc::clone(&self.thread), Rc::clone(&self.progress));
+        async move {
+            let response = route::answer(&thread, &progress, request).await;
+            progress.answered();
+            Ok(response)
+        }
+        .boxed_local()
+    }
+}
+
+/// Why the task of a connection stops driving it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// hyper is done with it, or the peer is.
+    Done,
+    /// A head came too slowly: it is answered 408.
+    SlowHead,
+    /// Nothing came: it is closed without a word.
+    Idle,
+}
+
+/// Drives a connection to its end.
+pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: ConnectionSlot) {
+    let progress = Rc::new(Progress::new());
+    let io = TokioIo::new(Watched { socket, progress: Rc::clone(&progress) });
+    let handler = Handler { thread: Rc::clone(&thread), progress: Rc::clone(&progress) };
+    let mut conn = http1::Builder::new()
+        .half_close(true)
+        .pipeline_flush(true)
+        // Its limit is for both the head and the pause before it; ours are told apart.
+        .header_read_timeout(None)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(io, handler);
+
+    let end = drive(&mut conn, &progress, &thread, &slot).await;
+    let mut socket = conn.into_parts().io.into_inner().socket;
+    match end {
+        End::Idle => return,
+        End::Done => {}
+        End::SlowHead => {
+            let problem = Problem::timeout("the head of the request did not arrive in time");
+            if !matches!(timeout(LINGER, socket.write_all(&problem.into_raw())).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+    close_gently(&mut socket).await;
+}
+
+async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot: &ConnectionSlot) -> End {
+    let options = thread.options();
+    let mut clock = Box::pin(sleep_until(tokio::time::Instant::now() + options.idle_timeout));
+    let mut told_to_stop = false;
+    poll_fn(|cx| {
+        slot.wake_on_stop(cx.waker());
+        loop {
+            if slot.is_stopping() && !told_to_stop {
+                told_to_stop = true;
+                Pin::new(&mut *conn).graceful_shutdown();
+            }
+            if conn.poll_without_shutdown(cx).is_ready() {
+                return Poll::Ready(End::Done);
+            }
+            // hyper waits for a first request even when it was told to stop.
+            if told_to_stop && progress.phase() == Phase::Idle {
+                return Poll::Ready(End::Idle);
+            }
+            // A deadline moves back when a head begins (seldom: most come whole), and forward with
+            // each request; the clock is set anew for the former, and when it went off too soon.
+            let deadline = progress.deadline(options);
+            if deadline.is_some_and(|deadline| deadline < clock.deadline()) {
+                clock.as_mut().reset(deadline.unwrap_or_else(tokio::time::Instant::now));
+            }
+            if clock.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = tokio::time::Instant::now();
+            match deadline {
+                Some(deadline) if deadline > now => clock.as_mut().reset(deadline),
+                Some(_) if progress.phase() == Phase::Head => return Poll::Ready(End::SlowHead),
+                Some(_) => return Poll::Ready(End::Idle),
+                None => clock.as_mut().reset(now + options.header_timeout.min(options.idle_timeout)),
+            }
+        }
+    })
+    .await
+}
+
+/// Says that nothing more comes, and reads on for a while: closing a socket with unread bytes
+/// resets the connection, and the client may lose the answer that is on its way.
+pub(super) async fn close_gently(socket: &mut TcpStream) {
+    if socket.shutdown().await.is_err() {
+        return;
+    }
+    let mut unread = [0; 4096];
+    let mut left = LINGER_BYTES_MAX;
+    let discard = async {
+        while let Ok(read @ 1..) = socket.read(&mut unread).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whether the peer closed or the time ran out, the socket is dropped now.
+    let _ = timeout(LINGER, discard).await;
+}

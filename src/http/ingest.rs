@@ -1,0 +1,250 @@
+//! `POST /events` and `POST /events/batch`.
+//!
+//! Each step returns early with a [`Problem`]: the head, the body, the events, their credits.
+//! Once taken, events are on their way whatever becomes of the connection; what is left is to
+//! wait for the acknowledgement and to say it.
+
+use std::{fmt::Write as _, rc::Rc};
+
+use hyper::{
+    HeaderMap, StatusCode,
+    body::Incoming,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
+    http::request::Parts,
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    answer::{self, Answer},
+    body,
+    problem::Problem,
+    progress::Progress,
+    thread::IngestThread,
+};
+use crate::{
+    event::{Micros, Rejection, Shape},
+    pipeline::{AckLevel, Reached, Request},
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// Takes one event or a batch of them.
+pub(super) async fn post(
+    thread: &Rc<IngestThread>,
+    progress: &Progress,
+    head: &Parts,
+    body: Incoming,
+    shape: Shape,
+) -> Result<Answer, Problem> {
+    check_media_type(&head.headers)?;
+    let level = ack_level(head.uri.query())?;
+    let idempotency_key = idempotency_key(&head.headers)?;
+    let body = body::read(thread, body).await?;
+    progress.body_read();
+
+    let request = Request { shape, level, idempotency_key, received: Micros::now() };
+    let taken = thread.intake().take(&body, request);
+    let taken = taken.map_err(|refused| Problem::refused(refused, shape, thread.pipeline().retry_after_s()))?;
+    thread.flush_soon();
+
+    let reached = taken.ack.wait().await;
+    let waited_us = u64::try_from(Micros::now().0 - request.received.0).unwrap_or(0);
+    thread.counters().metrics().record_acknowledgement(waited_us);
+    Ok(match (shape, taken.accepted.as_slice()) {
+        (Shape::Single, [(_, id)]) => single(*id, &reached),
+        _ => {
+            let ids = (!wants_minimal(&head.headers)).then(|| ids(taken.received, &taken.accepted));
+            batch(
+                &Summary { received: taken.received, accepted: taken.accepted.len(), ids },
+                &taken.rejections,
+                &reached,
+            )
+        }
+    })
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    for coding in headers.get_all(CONTENT_ENCODING) {
+        if !coding.as_bytes().eq_ignore_ascii_case(b"identity") {
+            return Err(Problem::unsupported_content_coding());
+        }
+    }
+    match headers.get(CONTENT_TYPE).map(HeaderValue::to_str) {
+        None => Ok(()),
+        Some(Ok(media_type)) if is_json(media_type) => Ok(()),
+        Some(_) => Err(Problem::unsupported_media_type()),
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    let (essence, parameters) = media_type.split_once(';').unwrap_or((media_type, ""));
+    let essence = essence.trim().to_ascii_lowercase();
+    let charset_fits = parameters.split(';').all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    charset_fits && (essence == "application/json" || essence == "text/json" || essence.ends_with("+json"))
+}
+
+/// The level of `?ack=`; parameters that are not known are left to other readers of the URL.
+fn ack_level(query: Option<&str>) -> Result<Option<AckLevel>, Problem> {
+    let mut level = None;
+    for parameter in query.unwrap_or_default().split('&') {
+        let Some(name) = parameter.strip_prefix("ack=") else { continue };
+        let wanted = name
+            .parse()
+            .map_err(|_| Problem::bad_request("invalid_parameter", "`ack` is none of queued, durable, stored"))?;
+        if level.replace(wanted).is_some_and(|before| before != wanted) {
+            return Err(Problem::bad_request("invalid_parameter", "`ack` is given twice"));
+        }
+    }
+    Ok(level)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key)),
+        _ => {
+            let detail = format!("`Idempotency-Key` is not 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters");
+            Err(Problem::bad_request("invalid_parameter", detail))
+        }
+    }
+}
+
+/// `Prefer: return=minimal` (RFC 7240).
+fn wants_minimal(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split(',')).any(|preference| {
+        let preference = preference.split(';').next().unwrap_or_default().trim();
+        preference.eq_ignore_ascii_case("return=minimal")
+    })
+}
+
+/// For each event of the request its id, `None` where it was rejected.
+fn ids(received: usize, accepted: &[(usize, Uuid)]) -> Vec<Option<Uuid>> {
+    let mut ids = vec![None; received];
+    for (index, id) in accepted {
+        ids[*index] = Some(*id);
+    }
+    ids
+}
+
+fn status(level: AckLevel) -> StatusCode {
+    if level == AckLevel::Stored { StatusCode::OK } else { StatusCode::ACCEPTED }
+}
+
+fn single(id: Uuid, reached: &Reached) -> Answer {
+    if let Some(dead) = reached.outcome.dead.first() {
+        #[derive(Serialize)]
+        struct Dead<'a> {
+            id: Uuid,
+            ack: &'static str,
+            code: &'static str,
+            detail: &'a str,
+        }
+        let dead = Dead { id, ack: "dead", code: dead.code, detail: &dead.detail };
+        return answer::value(StatusCode::OK, &dead);
+    }
+    let mut text = String::with_capacity(96);
+    // Writing to a String cannot fail.
+    let _ = write!(text, r#"{{"id":"{id}","ack":"{}""#, reached.level);
+    if !reached.outcome.duplicates.is_empty() {
+        text.push_str(r#","duplicate":true"#);
+    }
+    text.push('}');
+    answer::json(status(reached.level), text)
+}
+
+/// What a batch's answer says first.
+struct Summary {
+    received: usize,
+    accepted: usize,
+    ids: Option<Vec<Option<Uuid>>>,
+}
+
+fn batch(summary: &Summary, rejections: &[Rejection], reached: &Reached) -> Answer {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        ack: &'static str,
+        received: usize,
+        accepted: usize,
+        duplicate: usize,
+        rejected: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ids: Option<&'a [Option<Uuid>]>,
+        errors: &'a [Rejection],
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        dead: Vec<DeadItem<'a>>,
+    }
+    #[derive(Serialize)]
+    struct DeadItem<'a> {
+        index: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<Uuid>,
+        code: &'static str,
+        detail: &'a str,
+    }
+    let id = |index: usize| summary.ids.as_ref().and_then(|ids| ids[index]);
+    let outcome = &reached.outcome;
+    let none_lives = outcome.dead.len() == summary.accepted;
+    let document = Document {
+        ack: if none_lives { "dead" } else { reached.level.as_str() },
+        received: summary.received,
+        accepted: summary.accepted,
+        duplicate: outcome.duplicates.len(),
+        rejected: rejections.len(),
+        ids: summary.ids.as_deref(),
+        errors: rejections,
+        dead: outcome
+            .dead
+            .iter()
+            .map(|dead| DeadItem { index: dead.index, id: id(dead.index), code: dead.code, detail: &dead.detail })
+            .collect(),
+    };
+    let mut response = answer::value(status(reached.level), &document);
+    if summary.ids.is_none() {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("return=minimal"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_that_are_json() {
+        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/cloudevents+json", "text/json"]
+        {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_level_is_the_one_of_the_query() {
+        let level = |query| ack_level(Some(query)).ok();
+        assert_eq!(level("ack=queued"), Some(Some(AckLevel::Queued)));
+        assert_eq!(level("x=1&ack=stored&y"), Some(Some(AckLevel::Stored)));
+        assert_eq!(level("x=1"), Some(None));
+        assert_eq!(level("ack="), None);
+        assert_eq!(level("ack=queued&ack=stored"), None);
+    }
+
+    #[test]
+    fn preferences_are_found_in_lists() {
+        let minimal = |value| wants_minimal(&HeaderMap::from_iter([(PREFER, HeaderValue::from_static(value))]));
+        assert!(minimal("return=minimal"));
+        assert!(minimal("respond-async, Return=Minimal; x=1"));
+        assert!(!minimal("return=representation"));
+    }
+}

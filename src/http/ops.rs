@@ -1,0 +1,107 @@
+//! What operators and their tools ask: metrics, health, liveness, readiness.
+
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use serde::Serialize;
+
+use super::{
+    answer::{self, Answer},
+    problem::Problem,
+    thread::IngestThread,
+};
+
+/// Grades of the health format (draft-inadarei-api-health-check).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Grade {
+    Pass,
+    Warn,
+    Fail,
+}
+
+/// `GET /metrics`: everything counted, as JSON.
+pub(super) fn metrics(thread: &IngestThread) -> Answer {
+    answer::value(StatusCode::OK, &thread.pipeline().metrics())
+}
+
+/// `GET /livez`: the process runs.
+pub(super) fn live() -> Answer {
+    answer::json(StatusCode::OK, r#"{"status":"alive"}"#)
+}
+
+/// `GET /readyz`: events can be accepted.
+pub(super) fn ready(thread: &IngestThread) -> Result<Answer, Problem> {
+    let retry_after_s = thread.pipeline().retry_after_s();
+    if thread.is_draining() {
+        return Err(Problem::unavailable("draining", "the service is shutting down", retry_after_s));
+    }
+    if !thread.pipeline().can_accept() {
+        return Err(Problem::unavailable("overloaded", "no shard has room for more events", retry_after_s));
+    }
+    Ok(answer::json(StatusCode::OK, r#"{"status":"ready"}"#))
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: Grade,
+    version: &'static str,
+    checks: Checks,
+}
+
+#[derive(Serialize)]
+struct Checks {
+    store: [StoreCheck; 1],
+    shards: [ShardsCheck; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoreCheck {
+    status: Grade,
+    component_type: &'static str,
+    state: &'static str,
+    state_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShardsCheck {
+    status: Grade,
+    component_type: &'static str,
+    workers: usize,
+    shards: usize,
+    accepting: bool,
+}
+
+/// `GET /health`: pass, or warn while the store is away and events still find room, or fail.
+pub(super) fn health(thread: &IngestThread) -> Answer {
+    let pipeline = thread.pipeline();
+    let store = pipeline.store_health();
+    let (workers, shards) = pipeline.workers();
+    let accepting = pipeline.can_accept() && !thread.is_draining();
+    let store = StoreCheck {
+        status: if store.up { Grade::Pass } else { Grade::Warn },
+        component_type: "datastore",
+        state: store.state,
+        state_seconds: store.since.as_secs(),
+        output: store.error,
+    };
+    let shards = ShardsCheck {
+        status: if workers == shards && accepting { Grade::Pass } else { Grade::Fail },
+        component_type: "component",
+        workers,
+        shards,
+        accepting,
+    };
+    let status = store.status.max(shards.status);
+    let health =
+        Health { status, version: env!("CARGO_PKG_VERSION"), checks: Checks { store: [store], shards: [shards] } };
+    let code = if status == Grade::Fail { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let mut response = answer::value(code, &health);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/health+json"));
+    response
+}

@@ -1,0 +1,235 @@
+//! Problem details (RFC 9457): every answer that is not a success, in one form.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use serde::Serialize;
+use smallvec::SmallVec;
+
+use crate::{
+    event::{BodyError, Code, DATA_BYTES_MAX, Rejection, Shape},
+    pipeline::Refused,
+};
+
+/// The media type of every problem.
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// A refusal, or a failure, as the client sees it.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    pointer: String,
+    limit: Option<u64>,
+    errors: Vec<Rejection>,
+    headers: SmallVec<[(HeaderName, HeaderValue); 2]>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pointer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(skip_serializing_if = "<[Rejection]>::is_empty")]
+    errors: &'a [Rejection],
+}
+
+impl Problem {
+    /// A problem without anything particular to its kind.
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            pointer: String::new(),
+            limit: None,
+            errors: Vec::new(),
+            headers: SmallVec::new(),
+        }
+    }
+
+    pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("this path answers to {allow}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            .with(ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// Load or a store that is away: the client should come back.
+    pub(super) fn unavailable(code: &'static str, detail: impl Into<String>, retry_after_s: u64) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with(RETRY_AFTER, HeaderValue::from(retry_after_s))
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let detail = format!("the body has more than the {limit} bytes that one request may have");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).limit(limit)
+    }
+
+    pub(super) fn unsupported_media_type() -> Self {
+        let detail = "the body must be JSON: send `Content-Type: application/json`, or none at all";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+            .with(ACCEPT, HeaderValue::from_static("application/json"))
+    }
+
+    pub(super) fn unsupported_content_coding() -> Self {
+        let detail = "the body must not be compressed: no content coding but identity is understood";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_coding", detail)
+            .with(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+    }
+
+    /// The client was too slow; the connection ends with the answer.
+    pub(super) fn timeout(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail).close()
+    }
+
+    /// A bug of ours.
+    pub(super) fn internal() -> Self {
+        let detail = "the service failed on this request; it is a bug, and the log has more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// What the pipeline says to a request of which it took nothing.
+    pub(super) fn refused(refused: Refused, shape: Shape, retry_after_s: u64) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            Refused::Body(error) => Self::body(error),
+            Refused::NoValidEvent { mut rejections } => match (shape, rejections.first_mut()) {
+                (Shape::Single, Some(rejection)) => {
+                    let detail = rejection.detail.clone();
+                    let problem = match rejection.code {
+                        Code::EventTooLarge => {
+                            Self::new(StatusCode::PAYLOAD_TOO_LARGE, rejection.code.as_str(), detail)
+                                .limit(DATA_BYTES_MAX)
+                        }
+                        code => Self::bad_request(code.as_str(), detail),
+                    };
+                    problem.errors(rejections)
+                }
+                _ => {
+                    let detail = "no event of the batch is valid; `errors` says why, for each";
+                    Self::bad_request("no_valid_event", detail).errors(rejections)
+                }
+            },
+            Refused::AckUnavailable(_) => Self::bad_request("ack_unavailable", detail),
+            Refused::Overloaded { retry_after_s } => Self::unavailable("overloaded", detail, retry_after_s),
+            Refused::Draining => Self::unavailable("draining", detail, retry_after_s),
+        }
+    }
+
+    fn body(error: BodyError) -> Self {
+        match error {
+            BodyError::Refused { code, pointer, detail } => {
+                Self { pointer, ..Self::bad_request(code.as_str(), detail) }
+            }
+            BodyError::Empty => Self::bad_request("empty_batch", "the batch holds no event"),
+            BodyError::TooMany { events, events_max } => {
+                let detail = format!("the batch holds {events} events; one request may hold {events_max}");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", detail).limit(events_max)
+            }
+        }
+    }
+
+    /// The connection ends with this answer.
+    pub(super) fn close(self) -> Self {
+        self.with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit as u64);
+        self
+    }
+
+    fn errors(mut self, errors: Vec<Rejection>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn document(&self) -> Vec<u8> {
+        let document = Document {
+            r#type: format!("urn:event-pipeline:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            message: &self.detail,
+            pointer: &self.pointer,
+            limit: self.limit,
+            errors: &self.errors,
+        };
+        serde_json::to_vec(&document).expect("a struct of strings and numbers has a form in JSON")
+    }
+
+    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(self.document()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        response
+    }
+
+    /// The whole answer as bytes, for a connection that hyper does not serve (any more).
+    pub(super) fn into_raw(self) -> Vec<u8> {
+        let document = self.document();
+        let mut raw = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\n",
+            self.status.as_str(),
+            self.status.canonical_reason().unwrap_or("Error"),
+            document.len()
+        )
+        .into_bytes();
+        for (name, value) in &self.headers {
+            raw.extend_from_slice(name.as_str().as_bytes());
+            raw.extend_from_slice(b": ");
+            raw.extend_from_slice(value.as_bytes());
+            raw.extend_from_slice(b"\r\n");
+        }
+        raw.extend_from_slice(b"\r\n");
+        raw.extend_from_slice(&document);
+        raw
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_problem_is_a_whole_http_answer() {
+        let raw = String::from_utf8(Problem::timeout("too slow").into_raw()).unwrap();
+        let (head, body) = raw.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{head}");
+        assert!(head.contains("connection: close"), "{head}");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        let document: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(document["type"], "urn:event-pipeline:problem:timeout");
+        assert_eq!(document["code"], "timeout");
+        assert_eq!(document["message"], document["detail"]);
+        assert_eq!(document["status"], 408);
+    }
+}

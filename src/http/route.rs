@@ -1,0 +1,128 @@
+//! Which handler answers a request, and what every answer has in common.
+
+use std::{panic::AssertUnwindSafe, rc::Rc};
+
+use futures_util::future::FutureExt as _;
+use hyper::{
+    Method, Request,
+    body::{Body as _, Incoming},
+    header::{ALLOW, HeaderValue},
+    http::request::Parts,
+};
+
+use super::{
+    answer::{self, Answer},
+    cors, ingest, ops,
+    problem::Problem,
+    progress::Progress,
+    query,
+    thread::IngestThread,
+};
+use crate::event::Shape;
+
+/// What a path stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resource<'a> {
+    Events,
+    Batch,
+    Event(&'a str),
+    Metrics,
+    Health,
+    Live,
+    Ready,
+}
+
+impl<'a> Resource<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        Some(match path {
+            "/events" => Self::Events,
+            "/events/batch" => Self::Batch,
+            "/metrics" => Self::Metrics,
+            "/health" => Self::Health,
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            _ => match path.strip_prefix("/events/") {
+                Some(id) if !id.is_empty() && !id.contains('/') => Self::Event(id),
+                _ => return None,
+            },
+        })
+    }
+
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Events | Self::Batch => "POST, OPTIONS",
+            Self::Event(_) | Self::Metrics | Self::Health | Self::Live | Self::Ready => "GET, HEAD, OPTIONS",
+        }
+    }
+}
+
+/// Answers a request, whatever it is.
+pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Progress, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let handled = AssertUnwindSafe(handle(thread, progress, &head, body)).catch_unwind().await;
+    let mut response = match handled {
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => {
+            // The panic hook has logged where and why.
+            tracing::error!(method = %head.method, path = head.uri.path(), "a handler panicked");
+            Problem::internal().into_response()
+        }
+    };
+    cors::allow(&thread.options().cors_origins, &head.headers, response.headers_mut());
+    response
+}
+
+async fn handle(
+    thread: &Rc<IngestThread>,
+    progress: &Progress,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Answer, Problem> {
+    let path = head.uri.path();
+    let resource = Resource::of(path).ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
+    let allow = resource.allow();
+    match (&head.method, resource) {
+        (&Method::OPTIONS, _) => {
+            let mut response = answer::no_content();
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+            Ok(response)
+        }
+        (&Method::POST, Resource::Events) => ingest::post(thread, progress, head, body, Shape::Single).await,
+        (&Method::POST, Resource::Batch) => {
+            let shape = Shape::Batch { events_max: thread.options().max_batch_events };
+            ingest::post(thread, progress, head, body, shape).await
+        }
+        (&Method::GET | &Method::HEAD, resource) if !matches!(resource, Resource::Events | Resource::Batch) => {
+            if !body.is_end_stream() {
+                let detail = "a GET or HEAD request has no body";
+                return Err(Problem::bad_request("invalid_parameter", detail).close());
+            }
+            progress.body_read();
+            match resource {
+                Resource::Event(id) => query::event(thread.pipeline(), id).await,
+                Resource::Metrics => Ok(ops::metrics(thread)),
+                Resource::Health => Ok(ops::health(thread)),
+                Resource::Live => Ok(ops::live()),
+                Resource::Ready => ops::ready(thread),
+                Resource::Events | Resource::Batch => Err(Problem::method_not_allowed(allow)),
+            }
+        }
+        _ => Err(Problem::method_not_allowed(allow)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_compared_whole() {
+        assert_eq!(Resource::of("/events"), Some(Resource::Events));
+        assert_eq!(Resource::of("/events/batch"), Some(Resource::Batch));
+        assert_eq!(Resource::of("/events/x"), Some(Resource::Event("x")));
+        for unknown in ["/", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
+            assert_eq!(Resource::of(unknown), None, "{unknown}");
+        }
+    }
+}
