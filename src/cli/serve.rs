@@ -1,0 +1,151 @@
+//! `event-pipeline serve`: everything put together, and taken apart again in order.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+    sync::{Arc, mpsc},
+    thread,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    config::{DataDir, Settings, Shutdown},
+    http::Server,
+    pipeline::Pipeline,
+    storage::{Discard, MySql, Sqlite, Storage, Target},
+};
+
+/// Connections that the system accepts before we do.
+const LISTEN_BACKLOG: i32 = 4096;
+/// The embedded database's file in the data directory.
+const SQLITE_FILE: &str = "events.db";
+/// The longest that requests may hold up the drain, as a part of the grace: what waits for the
+/// store must not use up the time that storing needs.
+const REQUESTS_PART: u32 = 2;
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// Where something it needs cannot be had: the data directory, the store's file, the address.
+pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let signals = watch_signals()?;
+    let shown = settings.store.to_string();
+    let storage = open_store(&settings.store, &data_dir, shards(&settings))?;
+    let listener = listen(settings.listen).with_context(|| {
+        format!("cannot listen on {}; is another service on that port? (setting `listen`)", settings.listen)
+    })?;
+    let pipeline = Pipeline::builder(storage)
+        .options(settings.pipeline)
+        .identity(data_dir.identity())
+        .store_name(&shown)
+        .start()?;
+    let server = Server::start(listener, pipeline.clone(), settings.http).context("the HTTP server cannot start")?;
+    tracing::info!(
+        address = %server.address(),
+        store = shown,
+        shards = pipeline.workers().1,
+        ack = %settings.pipeline.ack,
+        data_dir = %data_dir.path().display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "listening"
+    );
+    let first = signals.recv().context("signals cannot be waited for")?;
+    Ok(shut_down(server, &pipeline, settings.shutdown, first))
+}
+
+fn shards(settings: &Settings) -> usize {
+    match settings.pipeline.shards {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        shards => shards,
+    }
+}
+
+fn open_store(target: &Target, data_dir: &DataDir, shards: usize) -> anyhow::Result<Arc<dyn Storage>> {
+    Ok(match target {
+        Target::Sqlite(None) => Arc::new(Sqlite::open(&data_dir.path().join(SQLITE_FILE))?),
+        Target::Sqlite(Some(path)) => Arc::new(Sqlite::open(path)?),
+        Target::MySql(url) => Arc::new(MySql::new(url.clone(), shards.max(2))),
+        Target::Discard => {
+            tracing::warn!("the store is `discard`: events are counted and dropped; this is for benchmarks");
+            Arc::new(Discard::default())
+        }
+    })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the old connections' last packets to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Not ready ▸ stop accepting ▸ finish requests ▸ drain to the store, all within the grace.
+fn shut_down(server: Server, pipeline: &Pipeline, shutdown: Shutdown, signal: &str) -> ExitCode {
+    tracing::info!(signal, depth = pipeline.metrics().current_queue_depth, "shutting down");
+    server.begin_draining();
+    thread::sleep(shutdown.drain_delay);
+    let since = Instant::now();
+    server.stop(shutdown.grace / REQUESTS_PART);
+    let drained = pipeline.drain(shutdown.grace.saturating_sub(since.elapsed()));
+    let counts = pipeline.metrics();
+    if drained.unstored > 0 {
+        tracing::error!(
+            unstored = drained.unstored,
+            "accepted events could not be stored within the grace; they are lost (setting `shutdown.grace`)"
+        );
+        return ExitCode::FAILURE;
+    }
+    tracing::info!(
+        events_processed = counts.events_processed,
+        events_failed = counts.events_failed,
+        after_s = since.elapsed().as_secs_f64(),
+        "stopped; everything accepted is stored"
+    );
+    ExitCode::SUCCESS
+}
+
+/// Tells of the first SIGTERM or SIGINT; a second one ends the process at once.
+fn watch_signals() -> anyhow::Result<mpsc::Receiver<&'static str>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, receiver) = mpsc::channel();
+    let (mut terminate, mut interrupt, mut hang_up) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let mut seen = 0;
+            loop {
+                let name = tokio::select! {
+                    Some(()) = terminate.recv() => "SIGTERM",
+                    Some(()) = interrupt.recv() => "SIGINT",
+                    Some(()) = hang_up.recv() => {
+                        tracing::warn!("SIGHUP changes nothing: settings are read at the start only");
+                        continue;
+                    }
+                    else => return,
+                };
+                seen += 1;
+                if seen > 1 {
+                    tracing::warn!(signal = name, "a second signal: ending at once");
+                    end_at_once();
+                }
+                // The receiver is gone only when the process is about to end.
+                let _ = sender.send(name);
+            }
+        });
+    })?;
+    Ok(receiver)
+}
+
+#[expect(clippy::exit, reason = "a second signal asks for just that")]
+fn end_at_once() -> ! {
+    std::process::exit(1)
+}

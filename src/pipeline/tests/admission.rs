@@ -1,0 +1,143 @@
+//! Admission: all or nothing, within bounds, and said early.
+
+use super::kit::{FakeStore, batch, event, options, send, start, until, user_of_shard};
+use crate::{
+    event::Shape,
+    pipeline::{AckLevel, Refused},
+};
+
+#[test]
+fn a_request_that_one_shard_has_no_room_for_takes_nothing_anywhere() {
+    let store = FakeStore::new();
+    let mut options = options(2);
+    options.queue.events = 10;
+    let pipeline = start(&store, options);
+    let (full, free) = (user_of_shard(&pipeline, 0), user_of_shard(&pipeline, 1));
+    store.hold();
+    send(&pipeline, &batch((0..10).map(|n| event(&full, n))), AckLevel::Queued).unwrap();
+
+    let refused = send(&pipeline, &batch([event(&free, 0), event(&full, 10)]), AckLevel::Queued).unwrap_err();
+    let Refused::Overloaded { retry_after_s } = refused else { panic!("{refused:?}") };
+    assert!((1..=30).contains(&retry_after_s));
+    let seen = pipeline.metrics();
+    assert_eq!((seen.events_received, seen.current_queue_depth, seen.events_shed), (10, 10, 2));
+    assert_eq!(seen.shards[1].events_received, 0);
+
+    store.release();
+    until("the ten to be stored", || store.stored() == 10);
+    assert!(store.handed_over(&free).is_empty());
+}
+
+#[test]
+fn room_is_given_back_when_the_store_has_answered() {
+    let store = FakeStore::new();
+    let mut options = options(1);
+    options.queue.events = 5;
+    let pipeline = start(&store, options);
+    for round in 1..=20 {
+        send(&pipeline, &batch((0..5).map(|n| event("u", n))), AckLevel::Queued).unwrap();
+        until("the round to be stored", || pipeline.metrics().events_processed == round * 5);
+        assert_eq!(pipeline.metrics().queue_bytes, 0);
+    }
+}
+
+#[test]
+fn bytes_are_bounded_as_events_are() {
+    let store = FakeStore::new();
+    let mut options = options(1);
+    options.queue.bytes = 4096;
+    let pipeline = start(&store, options);
+    store.hold();
+    let large = format!(r#"[{{"type":"system_log","source":"system","data":{{"m":"{}"}}}}]"#, "x".repeat(3000));
+    send(&pipeline, &large, AckLevel::Queued).unwrap();
+    assert!(matches!(send(&pipeline, &large, AckLevel::Queued), Err(Refused::Overloaded { .. })));
+    assert!(pipeline.can_accept(), "a small one would fit");
+}
+
+#[test]
+fn readiness_ends_where_no_shard_has_room() {
+    let store = FakeStore::new();
+    let mut options = options(1);
+    options.queue.events = 1;
+    let pipeline = start(&store, options);
+    store.hold();
+    send(&pipeline, &batch([event("u", 1)]), AckLevel::Queued).unwrap();
+    assert!(!pipeline.can_accept());
+    store.release();
+    until("room", || pipeline.can_accept());
+}
+
+#[test]
+fn bad_events_are_rejected_and_good_ones_taken() {
+    let store = FakeStore::new();
+    let pipeline = start(&store, options(1));
+    let body = format!(r#"[{},{{"type":"nope","source":"web"}},{}]"#, event("u", 1), event("u", 3));
+    let taken = send(&pipeline, &body, AckLevel::Queued).unwrap();
+    assert_eq!(taken.received, 3);
+    assert_eq!(taken.accepted.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(taken.rejections[0].pointer, "/1/type");
+    until("two to be stored", || store.handed_over("u") == [1, 3]);
+    assert_eq!(pipeline.metrics().events_rejected, 1);
+}
+
+#[test]
+fn nothing_is_taken_where_no_event_is_valid_or_the_level_is_not_to_be_had() {
+    let store = FakeStore::new();
+    let pipeline = start(&store, options(1));
+    let none = send(&pipeline, "[{}]", AckLevel::Queued).unwrap_err();
+    assert!(matches!(none, Refused::NoValidEvent { .. }), "{none:?}");
+    let durable = send(&pipeline, &batch([event("u", 1)]), AckLevel::Durable).unwrap_err();
+    assert_eq!(durable, Refused::AckUnavailable(AckLevel::Durable));
+    assert_eq!(pipeline.metrics().events_received, 0);
+}
+
+#[test]
+fn requests_of_one_tick_share_a_message_and_keep_their_own_acknowledgements() {
+    let store = FakeStore::new();
+    let pipeline = start(&store, options(1));
+    let mut intake = pipeline.intake();
+    let acks: Vec<_> = (0..10)
+        .map(|n| {
+            let request = crate::pipeline::Request {
+                shape: Shape::Single,
+                level: None,
+                idempotency_key: None,
+                received: crate::event::Micros::now(),
+            };
+            intake.take(event("u", n).as_bytes(), request).unwrap().ack
+        })
+        .collect();
+    assert!(intake.needs_flush() && acks.iter().all(|ack| !ack.is_given()));
+    assert_eq!(store.stored(), 0);
+    intake.flush();
+    for ack in acks {
+        assert_eq!(super::kit::wait(ack).level, AckLevel::Stored);
+    }
+    assert_eq!(store.handed_over("u"), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_idempotency_key_makes_the_same_ids_again() {
+    let store = FakeStore::new();
+    let pipeline = start(&store, options(2));
+    let mut intake = pipeline.intake();
+    let mut ids = |key| {
+        let request = crate::pipeline::Request {
+            shape: Shape::Batch { events_max: 10 },
+            level: Some(AckLevel::Queued),
+            idempotency_key: Some(key),
+            received: crate::event::Micros::now(),
+        };
+        let body = batch([event("a", 1), event("b", 2)]);
+        let taken = intake.take(body.as_bytes(), request).unwrap();
+        intake.flush();
+        taken.accepted.iter().map(|(_, id)| *id).collect::<Vec<_>>()
+    };
+    let first = ids("key");
+    assert_ne!(first[0], first[1]);
+    assert_eq!(first[0].get_version_num(), 5);
+    assert_eq!(ids("key"), first);
+    assert_ne!(ids("other"), first);
+    until("the rest to be known as duplicates", || pipeline.metrics().events_duplicate == 2);
+    assert_eq!(store.stored(), 4);
+}

@@ -1,0 +1,153 @@
+//! The real binary in a process of its own.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Instant,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{
+    PATIENCE,
+    client::{Answer, Client},
+};
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<Value>>>,
+    pub data_dir: Arc<TempDir>,
+}
+
+/// The binary under test.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_event-pipeline"));
+    // The tests' own environment must not set anything up.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EVENT_PIPELINE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Server {
+    /// Starts on a free port, with a data directory of its own and these settings besides.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(Arc::new(TempDir::new().unwrap()), settings)
+    }
+
+    /// Starts in a directory that another server may have used before.
+    pub fn start_in(data_dir: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
+        let mut command = binary();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log.format", "json"]);
+        command.arg("--data_dir").arg(data_dir.path().join("data"));
+        for (key, value) in settings {
+            command.arg(format!("--{key}")).arg(value);
+        }
+        let mut child = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (sender, listening) = mpsc::channel();
+        let lines = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                let address = entry["fields"]["address"].as_str().or(entry["address"].as_str());
+                if let Some(address) = address {
+                    let _ = sender.send(address.parse::<SocketAddr>().unwrap());
+                }
+                lines.lock().unwrap().push(entry);
+            }
+        });
+        let Ok(address) = listening.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            panic!("the server did not start: {:#?}", log.lock().unwrap());
+        };
+        Self { child, address, log, data_dir }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A connection that is kept alive.
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.client().request("GET", path, &[], b"")
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Answer {
+        self.client().post(path, body)
+    }
+
+    /// One number of `GET /metrics`.
+    pub fn metric(&self, key: &str) -> u64 {
+        let metrics = self.get("/metrics").json();
+        metrics[key].as_f64().unwrap_or_else(|| panic!("no number {key} in {metrics}")) as u64
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(since.elapsed() < PATIENCE, "the server does not end: {:#?}", self.log());
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.wait().code()
+    }
+
+    /// The log so far, an entry a line.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Where the default SQLite store lies.
+    pub fn sqlite_path(&self) -> std::path::PathBuf {
+        self.data_dir.path().join("data/events.db")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the server's log: {:#?}", self.log());
+        }
+    }
+}
+
+/// Runs the binary to its end: exit code, standard output, standard error.
+pub fn run(command: &mut Command) -> (i32, String, String) {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (child.wait().unwrap().code().unwrap_or(-1), out, err)
+}

@@ -1,0 +1,11 @@
+//! The service as its users meet it: the real binary, real sockets, real stores.
+
+mod kit;
+
+mod cli;
+mod end_to_end;
+mod errors;
+mod limits;
+mod load;
+mod ops;
+mod shutdown;
