@@ -106,8 +106,6 @@ async fn single(
     statements: &Statements,
     rows: &[usize],
 ) -> Result<Receipts, Verdict> {
-    // Prepared beforehand: a connection that is found dead by then has stored nothing.
-    prepare(session, statements).await?;
     session.progress = Progress::Sent;
     let new = execute(session, batch, statements, rows).await?;
     session.progress = Progress::Stored;
@@ -159,13 +157,6 @@ async fn within(
 async fn command(session: &mut Session, text: &str) -> Result<(), Verdict> {
     match session.conn.query_drop(text).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(session.judge(&error)),
-    }
-}
-
-async fn prepare(session: &mut Session, statements: &Statements) -> Result<(), Verdict> {
-    match session.conn.prep(statements.insert.as_str()).await {
-        Ok(_) => Ok(()),
         Err(error) => Err(session.judge(&error)),
     }
 }
