@@ -22,7 +22,7 @@ use crate::{
 /// Connections that the system accepts before we do.
 const LISTEN_BACKLOG: i32 = 4096;
 /// The embedded database's file in the data directory.
-const SQLITE_FILE: &str = "events.db";
+pub(super) const SQLITE_FILE: &str = "events.db";
 /// The longest that requests may hold up the drain, as a part of the grace: what waits for the
 /// store must not use up the time that storing needs.
 const REQUESTS_PART: u32 = 2;
