@@ -17,6 +17,8 @@ RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked --bin event-pipeline
 
 FROM debian:bookworm-slim
+# No pinned version: Debian keeps only the newest, and within bookworm it gets security fixes alone.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends curl \
     && rm -rf /var/lib/apt/lists/* \

@@ -80,7 +80,6 @@ fn command() -> Command {
             .value_name("VALUE")
             .help(format!("{} [default: {}]", setting.meaning, setting.default_text()))
             .help_heading("Settings")
-            .allow_hyphen_values(true)
             .global(true)
     });
     let print = Arg::new(PRINT)
@@ -116,4 +115,47 @@ fn without_logins(message: &str, arguments: &[OsString]) -> String {
 fn say(message: &str) {
     // Where even standard error is closed, the exit code has to do.
     let _ = io::stderr().write_all(message.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_setting_with_its_default() {
+        let help = command().term_width(1000).render_long_help().to_string();
+        for setting in SETTINGS {
+            assert!(help.contains(&format!("--{} <VALUE>", setting.key)), "{}", setting.key);
+            assert!(help.contains(&format!("{} [default: {}]", setting.meaning, setting.default_text())), "{help}");
+        }
+    }
+
+    #[test]
+    fn flags_may_stand_before_and_behind_the_command() {
+        for arguments in [["x", "--shards", "3", "serve"], ["x", "serve", "--shards", "3"]] {
+            let matches = command().try_get_matches_from(arguments).unwrap();
+            let (name, given) = matches.subcommand().unwrap();
+            assert_eq!((name, given.get_one::<String>("shards").map(String::as_str)), ("serve", Some("3")));
+        }
+    }
+
+    #[test]
+    fn a_login_in_the_wrong_place_is_not_repeated() {
+        for arguments in [
+            &["x", "mysql://u:secret@h/db"][..],
+            &["x", "serve", "mysql://u:secret@h/db"],
+            &["x", "--stroe=mysql://u:secret@h/db"],
+            &["x", "migrate", "--print=mysql://u:secret@h/db"],
+        ] {
+            let error = command().try_get_matches_from(arguments).unwrap_err().render().to_string();
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            let shown = without_logins(&error, &arguments);
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+    }
 }

@@ -148,6 +148,6 @@ fn read_identity(text: &str) -> Option<Identity> {
 fn check(identity: &Identity) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(&identity.key);
-    hasher.write_u32(identity.node);
+    hasher.write(&identity.node.to_be_bytes());
     hasher.finish()
 }

@@ -11,7 +11,8 @@ pub(super) type Problem = String;
 const KIB: u64 = 1 << 10;
 const SIZE_UNITS: [(u64, &str); 4] = [(KIB.pow(4), "TiB"), (KIB.pow(3), "GiB"), (KIB.pow(2), "MiB"), (KIB, "KiB")];
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
-const DURATION_UNITS: [(u128, &str); 5] = [
+const DURATION_UNITS: [(u128, &str); 6] = [
+    (3600 * NANOS_PER_SECOND, "h"),
     (60 * NANOS_PER_SECOND, "m"),
     (NANOS_PER_SECOND, "s"),
     (NANOS_PER_SECOND / 1_000, "ms"),
@@ -79,7 +80,11 @@ pub(super) fn show_duration(duration: Duration) -> String {
 
 /// The value as it was given, unless it might be a login that ended up in the wrong place.
 pub(super) fn quoted(text: &str) -> String {
-    if text.contains('@') { "the value (not shown, as it may hold a password)".to_owned() } else { format!("{text:?}") }
+    if text.contains('@') || text.starts_with("mysql:") {
+        "the value (not shown, as it may hold a password)".to_owned()
+    } else {
+        format!("{text:?}")
+    }
 }
 
 fn within<T: PartialOrd>(value: T, bounds: RangeInclusive<T>, show: impl Fn(&T) -> String) -> Result<(), Problem> {
