@@ -29,19 +29,12 @@ pub(super) fn classify(error: &Error, path: &Path, row: Option<usize>) -> StoreE
         | ErrorCode::PermissionDenied
         | ErrorCode::AuthorizationForStatementDenied
         | ErrorCode::NoLargeFileSupport => StoreError::Misconfigured { code, message },
-        _ => StoreError::Transient { code, message },
-    }
-}
-
-/// Sorts an error of preparing a statement: where SQLite does not understand ours, the table is
-/// missing or another one.
-pub(super) fn classify_prepare(error: &Error, path: &Path) -> StoreError {
-    match (failure(error), classify(error, path, None)) {
-        (Some(failure), StoreError::Transient { code, .. }) if failure.code == ErrorCode::Unknown => {
-            let advice = "create the table with the command migrate, or set `store` to another file";
-            StoreError::Misconfigured { code, message: message(error, failure.extended_code, path, advice) }
+        // The statements are always the same: where SQLite does not understand one, the table is
+        // missing or another one.
+        ErrorCode::Unknown if failure.extended_code & 0xff == ffi::SQLITE_ERROR => {
+            StoreError::Misconfigured { code, message }
         }
-        (_, sorted) => sorted,
+        _ => StoreError::Transient { code, message },
     }
 }
 
@@ -73,6 +66,7 @@ fn named(code: ErrorCode) -> (&'static str, &'static str) {
     const DAMAGED: &str = "restore the file from a backup, or set `store` to another one";
     const OTHER_PROCESS: &str = "end the other process that holds it";
     const VALUE: &str = "the value does not fit the table";
+    const TABLE: &str = "create the table with the command migrate, or set `store` to another file";
     const WAIT: &str = "it is tried again";
     match code {
         ErrorCode::DiskFull => ("SQLITE_FULL", "free space on its disk"),
@@ -94,6 +88,7 @@ fn named(code: ErrorCode) -> (&'static str, &'static str) {
         ErrorCode::SchemaChanged => ("SQLITE_SCHEMA", WAIT),
         ErrorCode::OperationInterrupted => ("SQLITE_INTERRUPT", WAIT),
         ErrorCode::OperationAborted => ("SQLITE_ABORT", WAIT),
-        _ => ("SQLITE_ERROR", WAIT),
+        ErrorCode::Unknown => ("SQLITE_ERROR", TABLE),
+        _ => ("SQLITE_OTHER", WAIT),
     }
 }

@@ -7,7 +7,7 @@ use uuid::{Uuid, fmt::Hyphenated};
 
 use super::{
     super::{Batch, StoreError, Stored},
-    classify::{classify, classify_prepare},
+    classify::classify,
 };
 use crate::event::Receipt;
 
@@ -29,7 +29,7 @@ FROM processed_events WHERE id = ?1";
 /// # Errors
 /// [`StoreError::Misconfigured`] where the table is missing or does not fit.
 pub(super) fn prepare<'c>(connection: &'c Connection, path: &Path) -> Result<CachedStatement<'c>, StoreError> {
-    connection.prepare_cached(INSERT).map_err(|error| classify_prepare(&error, path))
+    connection.prepare_cached(INSERT).map_err(|error| classify(&error, path, None))
 }
 
 /// Inserts `rows` of `batch` within the transaction that is open.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     super::{StoreError, StoredEvent},
-    classify::{classify, classify_prepare},
+    classify::classify,
     connect,
 };
 
@@ -43,8 +43,7 @@ impl Reader {
     /// The event of that id.
     pub(super) fn fetch(&self, id: Uuid) -> Result<Option<StoredEvent>, StoreError> {
         self.with(|connection| {
-            let mut statement =
-                connection.prepare_cached(FETCH).map_err(|error| classify_prepare(&error, &self.path))?;
+            let mut statement = connection.prepare_cached(FETCH).map_err(|error| classify(&error, &self.path, None))?;
             let found = statement.query_row([id.hyphenated().to_string()], |row| {
                 Ok(StoredEvent {
                     id,
@@ -66,7 +65,7 @@ impl Reader {
         self.with(|connection| {
             let mut statement = connection
                 .prepare_cached("SELECT 1 FROM processed_events LIMIT 1")
-                .map_err(|error| classify_prepare(&error, &self.path))?;
+                .map_err(|error| classify(&error, &self.path, None))?;
             statement.exists([]).map(drop).map_err(|error| classify(&error, &self.path, None))
         })
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
     super::{Migration, StoreError, schema},
-    classify::{classify, classify_prepare},
+    classify::classify,
     insert,
 };
 
@@ -32,7 +32,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Migrat
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let before = columns(&transaction).map_err(failed)?;
     let migration = if before.is_empty() {
-        transaction.execute_batch(schema::SQLITE).map_err(|error| classify_prepare(&error, path))?;
+        transaction.execute_batch(schema::SQLITE).map_err(failed)?;
         Migration::Created
     } else {
         check(&before, path)?;
