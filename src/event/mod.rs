@@ -14,14 +14,17 @@ use uuid::Uuid;
 mod encode;
 mod parse;
 mod reject;
+mod rules;
 mod scan;
+mod strict;
+mod tape;
 mod time;
 mod validate;
 
 pub use encode::{DecodeError, RecordReader, decode, encode, encoded_len};
 pub use parse::{BodyError, Judged, Parser, Shape, Stamp};
 pub use reject::{Code, Rejection};
-pub use time::{Micros, SECONDS_MAX, SECONDS_MIN};
+pub use time::{Micros, SECONDS_MAX, SECONDS_MIN, SqlSeconds};
 pub use validate::{ContractOnly, Refusal, Validator};
 
 /// Longest `user_id`, in characters: the column is `VARCHAR(50)`.

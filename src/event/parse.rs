@@ -1,7 +1,15 @@
 //! From a request's body to its events, each judged alone.
+//!
+//! A body that is good JSON is parsed by simd-json, in a copy; the body itself stays as it was
+//! sent, and `data` is cut out of it. Whatever that parser refuses, and whatever is not shaped
+//! like events, is read again by the strict scanner, which finds the one event that is to blame
+//! or says where the grammar is broken. Both end in the same rules, and in the same answers.
 
 use uuid::Uuid;
 
+use super::rules::{Fault, Fields};
+use super::strict;
+use super::tape::TapeParser;
 use super::{Code, Event, Micros, Receipt, Rejection, Validator};
 
 /// What a body holds.
@@ -60,7 +68,9 @@ pub enum BodyError {
 
 /// Parses and judges bodies, with buffers that are used again for the next.
 #[derive(Debug, Default)]
-pub struct Parser {}
+pub struct Parser {
+    tape: TapeParser,
+}
 
 impl Parser {
     /// Judges every event of `body` and hands the good ones to `accept`, in order, with their
@@ -70,12 +80,46 @@ impl Parser {
     /// [`BodyError`] where the body as a whole is refused; then `accept` was not called.
     pub fn judge(
         &mut self,
-        _body: &[u8],
-        _shape: Shape,
-        _stamp: &mut dyn Stamp,
-        _validator: &dyn Validator,
-        _accept: &mut dyn FnMut(usize, &Event<'_>),
+        body: &[u8],
+        shape: Shape,
+        stamp: &mut dyn Stamp,
+        validator: &dyn Validator,
+        accept: &mut dyn FnMut(usize, &Event<'_>),
     ) -> Result<Judged, BodyError> {
-        Err(BodyError::Empty)
+        let mut bench = Bench { root: None, stamp, validator, accept, judged: Judged::default() };
+        if !self.tape.judge(body, shape, &mut bench) {
+            strict::judge(body, shape, &mut bench)?;
+        }
+        Ok(bench.judged)
+    }
+}
+
+/// Where the events of one body are judged, whichever parser found them.
+pub(super) struct Bench<'a> {
+    /// JSON pointer to the array of events, where the body is a batch.
+    pub(super) root: Option<&'static str>,
+    pub(super) stamp: &'a mut dyn Stamp,
+    pub(super) validator: &'a dyn Validator,
+    pub(super) accept: &'a mut dyn FnMut(usize, &Event<'_>),
+    pub(super) judged: Judged,
+}
+
+impl Bench<'_> {
+    /// Judges the next event of the body: its fields, or what is wrong with it already.
+    pub(super) fn judge(&mut self, fields: Result<Fields<'_>, Fault>) {
+        let index = self.judged.received;
+        self.judged.received += 1;
+        let fault = match fields.and_then(|fields| fields.judge(index, self.stamp)) {
+            Ok(event) => match self.validator.validate(&event) {
+                Ok(()) => return (self.accept)(index, &event),
+                Err(refusal) => Fault { code: refusal.code, pointer: refusal.pointer, detail: refusal.detail },
+            },
+            Err(fault) => fault,
+        };
+        let pointer = match self.root {
+            None => fault.pointer,
+            Some(root) => format!("{root}/{index}{}", fault.pointer),
+        };
+        self.judged.rejections.push(Rejection { index, code: fault.code, pointer, detail: fault.detail });
     }
 }

@@ -1,6 +1,7 @@
 //! The table as it was given, for each store.
 
-/// The statement that makes the table on MySQL and MariaDB.
+/// The statement that makes the table on MySQL and MariaDB. The character set is named, for
+/// where a server's default is latin1 the columns would not hold every `user_id`.
 pub const MYSQL: &str = "\
 CREATE TABLE IF NOT EXISTS processed_events (
   id VARCHAR(36) PRIMARY KEY,
@@ -13,7 +14,7 @@ CREATE TABLE IF NOT EXISTS processed_events (
   processed_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
   INDEX idx_type_created (type, created_at),
   INDEX idx_user_created (user_id, created_at)
-)";
+) DEFAULT CHARSET=utf8mb4";
 
 /// The statements that make the same table on SQLite.
 pub const SQLITE: &str = "\

@@ -56,3 +56,38 @@ impl fmt::Display for Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_store_is_read_and_shown() {
+        for (text, target) in [
+            ("sqlite", Target::Sqlite(None)),
+            ("sqlite:events.db", Target::Sqlite(Some("events.db".into()))),
+            ("sqlite:/var/lib/a b:c.db", Target::Sqlite(Some("/var/lib/a b:c.db".into()))),
+            ("discard", Target::Discard),
+        ] {
+            assert_eq!(text.parse(), Ok(target.clone()));
+            assert_eq!(target.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_mysql_store_is_shown_without_its_password() {
+        let target: Target = "mysql://event:secret@db/eventdb".parse().unwrap();
+        assert_eq!(target.to_string(), "mysql://event:***@db:3306/eventdb");
+        assert!(!format!("{target:?}").contains("secret"), "{target:?}");
+    }
+
+    #[test]
+    fn what_names_no_store_is_refused_without_being_repeated() {
+        for text in
+            ["", "SQLITE", "sqlite:", "sqlite ", "discard:x", "mysql:secret", "mysql://secret", "pg://u:secret@h/d"]
+        {
+            let error = text.parse::<Target>().expect_err(text).to_string();
+            assert!(!error.contains("secret"), "{text}: {error}");
+        }
+    }
+}

@@ -1,62 +1,83 @@
-//! MySQL and MariaDB.
+//! The store on MySQL (8 and later) and MariaDB (10.11 and later).
+//!
+//! What holds: a range is stored as a whole or not at all; an id makes one row however often it
+//! is stored; no answer is ever taken for the answer to another command; every wait ends. A
+//! connection is used only after its session was set and verified, and never again after an
+//! exit that was not clean. Hosts are tried in the order of the URL; the one that answers stays
+//! in use until it fails or cannot write.
+//!
+//! Statements take values as parameters only, and neither they nor a password are ever logged.
+//! All of it runs on the one runtime that first used it.
 
-use std::{fmt, ops::Range, str::FromStr, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use uuid::Uuid;
 
-use super::{Batch, Limits, Migration, Storage, StoreError, Stored, StoredEvent, TargetError};
+use self::pool::{Pool, Purpose};
+use super::{Batch, Limits, Migration, Storage, StoreError, Stored, StoredEvent};
 
-/// Where the servers are and how to log in. `Debug` and `Display` leave the password out.
-#[derive(Clone, PartialEq, Eq)]
-pub struct MySqlUrl {}
+mod classify;
+mod connect;
+mod insert;
+mod migrate;
+mod pool;
+mod query;
+mod url;
 
-impl fmt::Debug for MySqlUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for MySqlUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("mysql://")
-    }
-}
-
-impl FromStr for MySqlUrl {
-    type Err = TargetError;
-
-    fn from_str(_text: &str) -> Result<Self, TargetError> {
-        Err(TargetError("not yet".into()))
-    }
-}
+pub use url::MySqlUrl;
 
 /// The store on MySQL or MariaDB.
-#[derive(Debug)]
-pub struct MySql {}
+pub struct MySql {
+    pool: Pool,
+}
 
 impl MySql {
-    /// A store on these servers; connects when first used.
-    pub fn new(_url: MySqlUrl) -> Self {
-        Self {}
+    /// A store on these servers with at most `connections` batches at a time, each on a
+    /// connection of its own; beside them it has up to two for reads. Connects when first used.
+    pub fn new(url: MySqlUrl, connections: usize) -> Self {
+        Self { pool: Pool::new(url, connections) }
+    }
+
+    /// The same store with another limit than [`super::STORE_TIMEOUT`] for one call.
+    #[must_use]
+    pub fn with_timeout(mut self, call: Duration) -> Self {
+        self.pool.set_timeout(call);
+        self
+    }
+}
+
+impl fmt::Debug for MySql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MySql").field(self.pool.url()).finish()
     }
 }
 
 impl Storage for MySql {
-    fn store<'a>(&'a self, _batch: &'a Arc<Batch>, _rows: Range<usize>) -> BoxFuture<'a, Result<Stored, StoreError>> {
-        unreachable!()
+    fn store<'a>(&'a self, batch: &'a Arc<Batch>, rows: Range<usize>) -> BoxFuture<'a, Result<Stored, StoreError>> {
+        async move {
+            if rows.is_empty() {
+                return Ok(Stored::default());
+            }
+            let lease = self.pool.take(Purpose::Store).await?;
+            let batch = Arc::clone(batch);
+            lease.run(move |session| async move { insert::insert(session, &batch, rows).await }.boxed()).await
+        }
+        .boxed()
     }
 
-    fn fetch(&self, _id: Uuid) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>> {
-        unreachable!()
+    fn fetch(&self, id: Uuid) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>> {
+        async move { self.pool.take(Purpose::Read).await?.run(move |session| query::fetch(session, id).boxed()).await }
+            .boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        unreachable!()
+        async move { self.pool.take(Purpose::Read).await?.run(|session| query::health(session).boxed()).await }.boxed()
     }
 
     fn migrate(&self) -> BoxFuture<'_, Result<Migration, StoreError>> {
-        unreachable!()
+        async move { self.pool.take(Purpose::Read).await?.run(|session| migrate::migrate(session).boxed()).await }
+            .boxed()
     }
 
     fn limits(&self) -> Limits {

@@ -1,0 +1,45 @@
+//! Reading back.
+
+use mysql_async::{Row, prelude::Queryable as _};
+use uuid::Uuid;
+
+use super::{
+    super::StoredEvent,
+    classify::Verdict,
+    connect::{Session, typed},
+};
+
+const FETCH: &str = "SELECT type, source, user_id, processed_data, \
+    CAST(processing_time_ms AS SIGNED), CAST(UNIX_TIMESTAMP(created_at) AS SIGNED), \
+    CAST(UNIX_TIMESTAMP(processed_at) AS SIGNED) FROM processed_events WHERE id = ?";
+
+type Columns = (String, String, Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>);
+
+/// The stored event of that id.
+pub(super) async fn fetch(session: &mut Session, id: Uuid) -> Result<Option<StoredEvent>, Verdict> {
+    let row: Option<Row> = match session.conn.exec_first(FETCH, (id.as_hyphenated().to_string(),)).await {
+        Ok(row) => row,
+        Err(error) => return Err(session.judge(&error)),
+    };
+    let Some(row) = row else { return Ok(None) };
+    let (kind, source, user_id, processed_data, processing_time_ms, created_at_s, processed_at_s): Columns =
+        typed(row)?;
+    Ok(Some(StoredEvent {
+        id,
+        kind,
+        source,
+        user_id,
+        processed_data,
+        processing_time_ms,
+        created_at_s,
+        processed_at_s,
+    }))
+}
+
+/// One round trip to the server.
+pub(super) async fn health(session: &mut Session) -> Result<(), Verdict> {
+    match session.conn.query_drop("SELECT 1").await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(session.judge(&error)),
+    }
+}

@@ -1,0 +1,15 @@
+//! The MySQL store against a real server, MySQL or MariaDB: what it stores, what it says of
+//! duplicates and bad rows, and what it does when server or network fail.
+//!
+//! `TEST_MYSQL_URL=$(scripts/mariadb start DIR) cargo test --test store_mysql`
+
+#[path = "../kit/mysql.rs"]
+mod mysql;
+#[path = "../kit/proxy.rs"]
+mod proxy;
+
+mod bad_rows;
+mod duplicates;
+mod faults;
+mod setup;
+mod stored;
