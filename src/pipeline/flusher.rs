@@ -15,7 +15,6 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{select, sync::watch, time::sleep_until};
 
 use super::{
-    abort::AbortOnPanic,
     backlog::{Backlog, Next},
     flight::{DeadRow, Flight, Reading},
     processor::Processor,
@@ -24,6 +23,7 @@ use super::{
     store_state::StoreState,
 };
 use crate::{
+    abort::AbortOnPanic,
     event::Micros,
     metrics::{Metrics, ShardMetrics},
     storage::{Limits, Storage, StoreError},
@@ -182,7 +182,8 @@ impl Filling {
 /// Stores a batch for as long as it takes: a failing one is repeated or bisected, until every
 /// row is stored or was refused alone.
 async fn fly(store: Arc<StoreAccess>, mut flight: Flight) -> Flight {
-    let mut ranges = vec![0..flight.batch.len()];
+    // A stack of ranges that are still to be stored.
+    let mut ranges = Vec::from([0..flight.batch.len()]);
     while let Some(range) = ranges.pop() {
         if range.is_empty() {
             continue;
