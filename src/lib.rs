@@ -2,6 +2,8 @@
 //! exactly once.
 
 mod abort;
+pub mod cli;
+pub mod config;
 pub mod event;
 pub mod http;
 pub mod metrics;

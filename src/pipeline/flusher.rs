@@ -6,6 +6,7 @@
 //! One task on the store runtime; a panic in it ends the process.
 
 use std::{
+    iter,
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -182,8 +183,7 @@ impl Filling {
 /// Stores a batch for as long as it takes: a failing one is repeated or bisected, until every
 /// row is stored or was refused alone.
 async fn fly(store: Arc<StoreAccess>, mut flight: Flight) -> Flight {
-    // A stack of ranges that are still to be stored.
-    let mut ranges = Vec::from([0..flight.batch.len()]);
+    let mut ranges: Vec<_> = iter::once(0..flight.batch.len()).collect();
     while let Some(range) = ranges.pop() {
         if range.is_empty() {
             continue;

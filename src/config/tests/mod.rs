@@ -1,0 +1,1 @@
+//! The settings, layer by layer, and the data directory.
