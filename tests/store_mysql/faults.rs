@@ -6,7 +6,7 @@ use event_pipeline::storage::{MySql, Storage as _, StoreError};
 use mysql_async::prelude::Queryable as _;
 
 use crate::{
-    mysql::{Database, Made, Server, batch, made, open, with_id},
+    mysql::{Database, Made, Server, batch, connect, made, open, with_id},
     proxy::{Proxy, Replies},
 };
 
@@ -65,7 +65,7 @@ async fn a_host_that_cannot_write_is_left_for_the_next() {
     let database = Database::create_on(&writer.url).await;
     database.store().await;
     // The same login, database and table on both.
-    let mut conn = mysql_async::Conn::from_url(&reader.url).await.unwrap();
+    let mut conn = connect(&reader.url).await;
     conn.query_drop(format!("CREATE DATABASE {}", database.name)).await.unwrap();
     conn.query_drop(format!("USE {}", database.name)).await.unwrap();
     conn.query_drop(event_pipeline::storage::schema::MYSQL).await.unwrap();

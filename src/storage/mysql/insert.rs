@@ -12,7 +12,7 @@ use mysql_async::{Conn, Error, Params, Row as Answer, Value, prelude::Queryable 
 use uuid::Uuid;
 
 use super::{
-    super::{Batch, Row, StoreError, Stored},
+    super::{BadRow, Batch, Row, StoreError, Stored},
     classify::{Fate, Progress, Verdict, judge, named_row},
     connect::{Session, typed},
 };
@@ -23,7 +23,7 @@ const COLUMNS: usize = 8;
 const SHAPES: [usize; 10] = [512, 256, 128, 64, 32, 16, 8, 4, 2, 1];
 /// Most bytes of one statement, however much the server reads.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
-/// Bytes of a row beside its texts: id, type, source, numbers, lengths and types.
+/// Most bytes of a row beside its texts: id, type, source, numbers, lengths and types.
 const ROW_BYTES: usize = 160;
 
 /// The statements of one shape.
@@ -60,8 +60,10 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
     let mut firsts = order.clone();
     firsts.dedup_by_key(|index| batch.row(*index).id);
 
-    let packet = (session.packet_bytes_max / 2).min(STATEMENT_BYTES_MAX);
-    let chunks = split(batch, &firsts, packet);
+    if let Some(index) = firsts.iter().find(|index| bytes(&batch.row(**index)) > session.packet_bytes_max) {
+        return Err(too_large(*index, bytes(&batch.row(*index)), session.packet_bytes_max));
+    }
+    let chunks = split(batch, &firsts, (session.packet_bytes_max / 2).min(STATEMENT_BYTES_MAX));
     let found = if let [(statements, rows)] = chunks.as_slice() {
         single(session, batch, statements, rows).await?
     } else {
@@ -82,13 +84,12 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
 fn split<'r>(batch: &Batch, mut rows: &'r [usize], bytes_max: usize) -> Vec<(&'static Statements, &'r [usize])> {
     let mut chunks = Vec::new();
     while !rows.is_empty() {
-        let mut bytes = 0;
+        let mut sum = 0;
         let fitting = rows.iter().take_while(|index| {
-            let row = batch.row(**index);
-            bytes += ROW_BYTES + row.user_id.map_or(0, str::len) + row.processed_data.len();
-            bytes <= bytes_max
+            sum += bytes(&batch.row(**index));
+            sum <= bytes_max
         });
-        // A row that alone is too large is tried all the same: the server has the last word.
+        // A row that is larger has a statement of its own.
         let count = fitting.take(SHAPES[0]).count().max(1);
         let statements = STATEMENTS.iter().find(|statements| statements.rows <= count);
         let statements = statements.expect("the smallest shape is one row");
@@ -97,6 +98,19 @@ fn split<'r>(batch: &Batch, mut rows: &'r [usize], bytes_max: usize) -> Vec<(&'s
         rows = rest;
     }
     chunks
+}
+
+/// About how many bytes of a statement a row takes, rather more than less.
+fn bytes(row: &Row<'_>) -> usize {
+    ROW_BYTES + row.user_id.map_or(0, str::len) + row.processed_data.len()
+}
+
+/// The verdict on a row that no packet holds. It is not even sent: servers answer it by closing
+/// the connection, and so with an error that would be waited out for ever.
+fn too_large(index: usize, bytes: usize, bytes_max: usize) -> Verdict {
+    let message = format!("the row takes {bytes} bytes, but the server's max_allowed_packet is {bytes_max}");
+    let bad = BadRow { row: Some(index), code: "packet_too_large".to_owned(), message };
+    Verdict { error: StoreError::BadRow(bad), fate: Fate::Keep }
 }
 
 /// One statement commits by itself.
