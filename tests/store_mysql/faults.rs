@@ -188,7 +188,7 @@ async fn a_reply_that_comes_too_late_is_never_taken_for_another() {
     let Some(database) = Database::create().await else { return };
     database.store().await;
     let mut proxy = Proxy::start(database.address()).await;
-    let store = open(&database.url_at(&proxy.address)).with_timeout(Duration::from_millis(700));
+    let store = open(&database.url_at(&proxy.address)).with_timeout(Duration::from_secs(2));
     let first = made();
     store.store(&batch(std::slice::from_ref(&first)), 0..1).await.unwrap();
 
