@@ -59,6 +59,15 @@ async fn a_dead_host_is_passed_over() {
 }
 
 #[tokio::test]
+async fn of_several_hosts_one_that_may_come_back_is_waited_for() {
+    let Some(database) = Database::create().await else { return };
+    let (dead, alive) = (nowhere(), database.address());
+    let error = open(&format!("mysql://nobody:secret@{dead},{alive}/eventdb")).health().await.unwrap_err();
+    assert!(matches!(&error, StoreError::Transient { code, .. } if code == "io"), "{error}");
+    assert!(error.to_string().contains(&dead) && error.to_string().contains(&alive), "{error}");
+}
+
+#[tokio::test]
 async fn a_host_that_cannot_write_is_left_for_the_next() {
     let (Some(reader), Some(writer)) = (Server::start(&[]), Server::start(&[])) else { return };
     let password = writer.url.split_once('@').unwrap().0.rsplit_once(':').unwrap().1.to_owned();
