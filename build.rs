@@ -6,8 +6,6 @@
 //! The variable does not begin with `EVENT_PIPELINE_`: cargo hands it on to what it runs, where
 //! that would be an unknown setting.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
-
 use std::{
     env, fs,
     path::{Path, PathBuf},

@@ -28,7 +28,6 @@ use std::{
 use tokio::{runtime::Runtime, task::JoinHandle};
 use uuid::Uuid;
 
-mod abort;
 mod ack;
 mod admit;
 mod backlog;

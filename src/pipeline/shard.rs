@@ -6,11 +6,9 @@
 
 use std::{sync::Arc, thread};
 
-use super::{
-    abort::AbortOnPanic,
-    backlog::{Backlog, Chunk},
-};
+use super::backlog::{Backlog, Chunk};
 use crate::{
+    abort::AbortOnPanic,
     metrics::Metrics,
     sync::{Amount, Credits},
 };

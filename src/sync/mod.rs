@@ -12,6 +12,8 @@ mod ack;
 mod credits;
 mod gate;
 mod padded;
+#[cfg(loom)]
+pub(crate) mod planted;
 mod shim;
 mod tally;
 

@@ -14,6 +14,8 @@
 
 use std::ops::AddAssign;
 
+#[cfg(loom)]
+use super::planted::{Bug, is_planted};
 use super::shim::{AtomicU64, Ordering};
 
 /// The counters of one shard.
@@ -63,6 +65,11 @@ impl Tally {
 
     /// `events` are in the store.
     pub fn add_processed(&self, events: u64) {
+        #[cfg(loom)]
+        if is_planted(Bug::DeparturesNotReleased) {
+            self.processed.fetch_add(events, Ordering::Relaxed);
+            return;
+        }
         // Ordering: pairs with the Acquire in `snapshot`.
         self.processed.fetch_add(events, Ordering::Release);
     }
@@ -81,6 +88,12 @@ impl Tally {
 
     /// All counters, in an order of reading that keeps the law.
     pub fn snapshot(&self) -> TallySnapshot {
+        #[cfg(loom)]
+        if is_planted(Bug::ArrivalsReadFirst) {
+            let received = self.received.load(Ordering::SeqCst);
+            let processed = self.processed.load(Ordering::SeqCst);
+            return TallySnapshot { received, processed, ..TallySnapshot::default() };
+        }
         // Ordering: Acquire pairs with the Release of what leaves; it also keeps the reads in this
         // order. What came is read last, and needs no more than that.
         let duplicate = self.duplicate.load(Ordering::Acquire);

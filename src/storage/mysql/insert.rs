@@ -12,7 +12,7 @@ use mysql_async::{Conn, Error, Params, Row as Answer, Value, prelude::Queryable 
 use uuid::Uuid;
 
 use super::{
-    super::{Batch, Row, StoreError, Stored},
+    super::{BadRow, Batch, Row, StoreError, Stored},
     classify::{Fate, Progress, Verdict, judge, named_row},
     connect::{Session, typed},
 };
@@ -23,7 +23,7 @@ const COLUMNS: usize = 8;
 const SHAPES: [usize; 10] = [512, 256, 128, 64, 32, 16, 8, 4, 2, 1];
 /// Most bytes of one statement, however much the server reads.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
-/// Bytes of a row beside its texts: id, type, source, numbers, lengths and types.
+/// Most bytes of a row beside its texts: id, type, source, numbers, lengths and types.
 const ROW_BYTES: usize = 160;
 
 /// The statements of one shape.
@@ -54,14 +54,17 @@ type Receipts = HashMap<Uuid, Option<Receipt>>;
 
 /// Stores `range` of `batch`.
 pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<usize>) -> Result<Stored, Verdict> {
-    let mut order: Vec<usize> = range.collect();
-    // Stable: of equal ids the first in the batch stays first.
-    order.sort_by_key(|index| batch.row(*index).id);
+    let mut order: Vec<(Uuid, usize)> = range.map(|index| (batch.row(index).id, index)).collect();
+    // Of equal ids the first in the batch comes first.
+    order.sort_unstable();
     let mut firsts = order.clone();
-    firsts.dedup_by_key(|index| batch.row(*index).id);
+    firsts.dedup_by_key(|(id, _)| *id);
+    let firsts: Vec<usize> = firsts.into_iter().map(|(_, index)| index).collect();
 
-    let packet = (session.packet_bytes_max / 2).min(STATEMENT_BYTES_MAX);
-    let chunks = split(batch, &firsts, packet);
+    if let Some(index) = firsts.iter().find(|index| bytes(&batch.row(**index)) > session.packet_bytes_max) {
+        return Err(too_large(*index, bytes(&batch.row(*index)), session.packet_bytes_max));
+    }
+    let chunks = split(batch, &firsts, (session.packet_bytes_max / 2).min(STATEMENT_BYTES_MAX));
     let found = if let [(statements, rows)] = chunks.as_slice() {
         single(session, batch, statements, rows).await?
     } else {
@@ -69,10 +72,11 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
     };
 
     let mut duplicates = Vec::new();
-    for same in order.chunk_by(|a, b| batch.row(*a).id == batch.row(*b).id) {
-        let first = batch.row(same[0]);
-        let stored = found.get(&first.id).copied().unwrap_or(Some(first.receipt));
-        duplicates.extend(same.iter().filter(|index| Some(batch.row(**index).receipt) != stored));
+    for same in order.chunk_by(|a, b| a.0 == b.0) {
+        let (id, first) = same[0];
+        let stored = found.get(&id).copied().unwrap_or_else(|| Some(batch.row(first).receipt));
+        let indexes = same.iter().map(|(_, index)| *index);
+        duplicates.extend(indexes.filter(|index| Some(batch.row(*index).receipt) != stored));
     }
     duplicates.sort_unstable();
     Ok(Stored { duplicates })
@@ -82,13 +86,12 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
 fn split<'r>(batch: &Batch, mut rows: &'r [usize], bytes_max: usize) -> Vec<(&'static Statements, &'r [usize])> {
     let mut chunks = Vec::new();
     while !rows.is_empty() {
-        let mut bytes = 0;
+        let mut sum = 0;
         let fitting = rows.iter().take_while(|index| {
-            let row = batch.row(**index);
-            bytes += ROW_BYTES + row.user_id.map_or(0, str::len) + row.processed_data.len();
-            bytes <= bytes_max
+            sum += bytes(&batch.row(**index));
+            sum <= bytes_max
         });
-        // A row that alone is too large is tried all the same: the server has the last word.
+        // A row that is larger has a statement of its own.
         let count = fitting.take(SHAPES[0]).count().max(1);
         let statements = STATEMENTS.iter().find(|statements| statements.rows <= count);
         let statements = statements.expect("the smallest shape is one row");
@@ -97,6 +100,19 @@ fn split<'r>(batch: &Batch, mut rows: &'r [usize], bytes_max: usize) -> Vec<(&'s
         rows = rest;
     }
     chunks
+}
+
+/// About how many bytes of a statement a row takes, rather more than less.
+fn bytes(row: &Row<'_>) -> usize {
+    ROW_BYTES + row.user_id.map_or(0, str::len) + row.processed_data.len()
+}
+
+/// The verdict on a row that no packet holds. It is not even sent: servers answer it by closing
+/// the connection, and so with an error that would be waited out for ever.
+fn too_large(index: usize, bytes: usize, bytes_max: usize) -> Verdict {
+    let message = format!("the row takes {bytes} bytes, but the server's max_allowed_packet is {bytes_max}");
+    let bad = BadRow { row: Some(index), code: "packet_too_large".to_owned(), message };
+    Verdict { error: StoreError::BadRow(bad), fate: Fate::Keep }
 }
 
 /// One statement commits by itself.
@@ -254,4 +270,84 @@ fn seconds(since_epoch: i64) -> Value {
     // Out of what a date holds becomes year 0, which strict mode refuses.
     let year = u16::try_from(era * 400 + year + next).unwrap_or(0);
     Value::Date(year, small(month), small(day), small(second / 3600), small(second / 60 % 60), small(second % 60), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventType, Source};
+
+    fn batch(texts: &[usize]) -> Batch {
+        let mut batch = Batch::default();
+        for (number, bytes) in (1..).zip(texts) {
+            batch.push(&Row {
+                id: Uuid::from_u128(number),
+                kind: EventType::UserAction,
+                source: Source::Web,
+                user_id: None,
+                processed_data: &"x".repeat(*bytes),
+                processing_time_ms: 0,
+                created_at_s: 0,
+                processed_at_s: 0,
+                receipt: Receipt(number),
+            });
+        }
+        batch
+    }
+
+    fn sizes(batch: &Batch, bytes_max: usize) -> Vec<usize> {
+        let rows: Vec<_> = (0..batch.len()).collect();
+        let chunks = split(batch, &rows, bytes_max);
+        assert!(chunks.iter().all(|(statements, rows)| statements.rows == rows.len()));
+        assert_eq!(chunks.iter().flat_map(|(_, rows)| *rows).copied().collect::<Vec<_>>(), rows);
+        chunks.iter().map(|(statements, _)| statements.rows).collect()
+    }
+
+    #[test]
+    fn rows_are_cut_into_few_statements_of_fixed_shapes() {
+        for (rows, expected) in
+            [(1, &[1][..]), (7, &[4, 2, 1]), (100, &[64, 32, 4]), (512, &[512]), (1100, &[512, 512, 64, 8, 4])]
+        {
+            assert_eq!(sizes(&batch(&vec![10; rows]), STATEMENT_BYTES_MAX), expected);
+        }
+    }
+
+    #[test]
+    fn no_statement_is_larger_than_its_bytes_unless_one_row_is() {
+        let large = 10_000 - ROW_BYTES;
+        assert_eq!(sizes(&batch(&[large; 10]), 40_000), [4, 4, 2]);
+        assert_eq!(sizes(&batch(&[large; 10]), 39_999), [2, 2, 2, 2, 2]);
+        assert_eq!(sizes(&batch(&[0, 0, 50_000, 0, 0]), 40_000), [2, 1, 2]);
+    }
+
+    #[test]
+    fn seconds_become_dates_in_utc() {
+        for (since_epoch, expected) in [
+            (0, (1970, 1, 1, 0, 0, 0)),
+            (68_169_599, (1972, 2, 28, 23, 59, 59)),
+            (68_169_600, (1972, 2, 29, 0, 0, 0)),
+            (978_307_199, (2000, 12, 31, 23, 59, 59)),
+            (2_147_483_647, (2038, 1, 19, 3, 14, 7)),
+            (-1, (1969, 12, 31, 23, 59, 59)),
+            (4_107_542_400, (2100, 3, 1, 0, 0, 0)),
+        ] {
+            let (year, month, day, hour, minute, second) = expected;
+            assert_eq!(seconds(since_epoch), Value::Date(year, month, day, hour, minute, second, 0));
+        }
+    }
+
+    #[test]
+    fn a_servers_row_number_leads_to_the_batchs_row() {
+        let bad = |message: &str, rows: &[usize]| {
+            let bad = BadRow { row: None, code: "1406".into(), message: message.into() };
+            let verdict = named(Verdict { error: StoreError::BadRow(bad), fate: Fate::Keep }, rows);
+            let StoreError::BadRow(bad) = verdict.error else { panic!() };
+            bad.row
+        };
+        assert_eq!(bad("too long at row 2", &[40, 10, 30]), Some(10));
+        assert_eq!(bad("too long at row 0", &[40, 10, 30]), None);
+        assert_eq!(bad("too long at row 4", &[40, 10, 30]), None);
+        assert_eq!(bad("no number", &[40, 10, 30]), None);
+        assert_eq!(bad("no number", &[40]), Some(40));
+    }
 }

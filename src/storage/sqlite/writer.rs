@@ -1,0 +1,193 @@
+//! The thread that writes: whatever waits becomes one transaction, and every job in it keeps its
+//! own fate.
+//!
+//! A job is stored whole or not at all: it has a savepoint, to which it is rolled back when one of
+//! its rows is refused, and its neighbours stay. Nobody is answered before the one COMMIT. After
+//! any other failure the whole transaction is rolled back, and a connection whose state is not
+//! certain is closed and opened anew.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{
+    super::{Batch, Migration, StoreError, Stored},
+    classify::{classify, classify_commit},
+    connect, insert, table,
+};
+use crate::abort::AbortOnPanic;
+
+/// Rows in a transaction after which no further job is taken into it.
+const GROUP_ROWS: usize = 30_000;
+
+/// What the thread is asked.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// To store rows.
+    Store(Job),
+    /// To create or check the table.
+    Migrate(oneshot::Sender<Result<Migration, StoreError>>),
+    /// To show that it runs.
+    Ping(oneshot::Sender<()>),
+}
+
+/// Rows to be stored, all or none.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) batch: Arc<Batch>,
+    pub(super) rows: Range<usize>,
+    pub(super) reply: oneshot::Sender<Result<Stored, StoreError>>,
+}
+
+/// The one who writes to the database.
+pub(super) struct Writer {
+    path: PathBuf,
+    /// `None` after a failure that left it in doubt.
+    connection: Option<Connection>,
+}
+
+impl Writer {
+    /// Connects to the database at `path`, which must be there.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { path: path.to_owned(), connection: Some(connect::open_writer(path)?) })
+    }
+
+    /// Answers messages until all senders are gone, then closes the database.
+    pub(super) fn run(mut self, queue: &flume::Receiver<Message>) {
+        // Without this thread nothing is ever stored.
+        let _guard = AbortOnPanic("thread that writes to SQLite");
+        let mut jobs = Vec::new();
+        let mut kept = None;
+        while let Some(message) = kept.take().or_else(|| queue.recv().ok()) {
+            match message {
+                Message::Store(job) => {
+                    jobs.push(job);
+                    kept = gather(&mut jobs, queue);
+                    self.store(&mut jobs);
+                }
+                Message::Migrate(reply) => drop(reply.send(self.migrate())),
+                Message::Ping(reply) => drop(reply.send(())),
+            }
+        }
+        self.close();
+    }
+
+    /// Stores and answers `jobs`, in one transaction.
+    pub(super) fn store(&mut self, jobs: &mut Vec<Job>) {
+        let results = self.transact(jobs);
+        for (Job { batch, reply, .. }, result) in jobs.drain(..).zip(results) {
+            // Who gets the answer fills the batch anew, and can do so only as its sole owner.
+            drop(batch);
+            // Whoever waited may have gone; its rows are stored all the same.
+            drop(reply.send(result));
+        }
+    }
+
+    fn transact(&mut self, jobs: &[Job]) -> Vec<Result<Stored, StoreError>> {
+        let mut results = Vec::with_capacity(jobs.len());
+        if let Err(error) = self.attempt(jobs, &mut results) {
+            self.roll_back(&error);
+            for result in &mut results {
+                // A refused row is refused whatever became of the others.
+                if !matches!(result, Err(StoreError::BadRow(_))) {
+                    *result = Err(error.clone());
+                }
+            }
+            results.resize(jobs.len(), Err(error));
+        }
+        results
+    }
+
+    /// One transaction. Where it fails, `results` has what was found out before.
+    fn attempt(&mut self, jobs: &[Job], results: &mut Vec<Result<Stored, StoreError>>) -> Result<(), StoreError> {
+        let (connection, path) = self.connected()?;
+        let failed = |error: rusqlite::Error| classify(&error, path, None);
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        for job in jobs {
+            connection.execute_batch("SAVEPOINT job").map_err(failed)?;
+            match insert::insert(connection, path, &job.batch, job.rows.clone()) {
+                Ok(stored) => results.push(Ok(stored)),
+                Err(StoreError::BadRow(bad)) => {
+                    let message = format!("{} (the row of another batch)", bad.message);
+                    let code = bad.code.clone();
+                    results.push(Err(StoreError::BadRow(bad)));
+                    // A trigger can roll back more than its statement.
+                    if connection.is_autocommit() {
+                        return Err(StoreError::Transient { code, message });
+                    }
+                    connection.execute_batch("ROLLBACK TO job").map_err(failed)?;
+                }
+                Err(error) => return Err(error),
+            }
+            connection.execute_batch("RELEASE job").map_err(failed)?;
+        }
+        connection.execute_batch("COMMIT").map_err(|error| classify_commit(&error, path))
+    }
+
+    /// Brings the connection back to where no transaction is open, or parts with it.
+    fn roll_back(&mut self, error: &StoreError) {
+        let Some(connection) = &self.connection else { return };
+        // What an operator mends, such as a file that was replaced, only a new connection sees.
+        let mended_outside = matches!(error, StoreError::Misconfigured { .. });
+        let certain =
+            connection.is_autocommit() || (connection.execute_batch("ROLLBACK").is_ok() && connection.is_autocommit());
+        if mended_outside || !certain {
+            self.connection = None;
+        }
+    }
+
+    pub(super) fn migrate(&mut self) -> Result<Migration, StoreError> {
+        self.connected()?;
+        let connection = self.connection.as_mut().expect("connected has just returned it");
+        let result = table::migrate(connection, &self.path);
+        if let Err(error) = &result {
+            self.roll_back(error);
+        }
+        result
+    }
+
+    fn connected(&mut self) -> Result<(&Connection, &Path), StoreError> {
+        if self.connection.is_none() {
+            self.connection = Some(connect::open_writer(&self.path)?);
+        }
+        let connection = self.connection.as_ref().expect("it was put there above");
+        Ok((connection, &self.path))
+    }
+
+    /// Carries the log over into the database, so that one file has everything.
+    fn close(self) {
+        let Some(connection) = self.connection else { return };
+        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let closed = checkpoint.and_then(|()| connection.close().map_err(|(_, error)| error));
+        if let Err(error) = closed {
+            tracing::warn!(%error, "could not close sqlite cleanly; its log is read when it is next opened");
+        }
+    }
+
+    /// The connection, for tests that make it fail.
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
+    }
+}
+
+/// Adds the jobs that wait, up to a bound. Returns the message that was none, if it met one.
+fn gather(jobs: &mut Vec<Job>, queue: &flume::Receiver<Message>) -> Option<Message> {
+    let mut rows: usize = jobs.iter().map(|job| job.rows.len()).sum();
+    while rows < GROUP_ROWS {
+        match queue.try_recv() {
+            Ok(Message::Store(job)) => {
+                rows += job.rows.len();
+                jobs.push(job);
+            }
+            Ok(other) => return Some(other),
+            Err(_) => return None,
+        }
+    }
+    None
+}
