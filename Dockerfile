@@ -7,8 +7,9 @@ COPY Cargo.toml Cargo.lock ./
 COPY loom-tests/Cargo.toml loom-tests/
 COPY benches benches
 RUN mkdir -p src loom-tests/src \
-    && echo '//! Empty.' | tee src/lib.rs loom-tests/src/lib.rs > src/main.rs \
-    && echo 'fn main() {}' >> src/main.rs \
+    && echo '//! Empty.' > src/lib.rs \
+    && echo '//! Empty.' > loom-tests/src/lib.rs \
+    && printf '//! Empty.\nfn main() {}\n' > src/main.rs \
     && cargo build --release --locked --bin event-pipeline
 
 # Then ours. Copied files keep their times, which may be older than the empty sources' build.
