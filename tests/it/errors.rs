@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::kit::{
     client::{Answer, Client, request},
     server::Server,
+    until,
 };
 
 const GOOD: &str = r#"{"type":"user_action","source":"web","user_id":"u","data":{}}"#;
@@ -99,6 +100,7 @@ fn a_batch_of_101_events_is_too_large_and_one_of_100_is_not() {
 #[test]
 fn unknown_paths_and_wrong_methods_are_told_apart() {
     let server = Server::start(&[]);
+    until("the store to be up", || server.get("/health").json()["status"] == "pass");
     for (method, path, status, code, allow) in [
         ("GET", "/nothing", 404, "not_found", ""),
         ("GET", "/events/", 404, "not_found", ""),
