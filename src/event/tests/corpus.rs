@@ -3,8 +3,8 @@
 //! Only what [`super::validation`] and [`super::shapes`] do not say already: broken grammar, odd
 //! but good grammar, and text that a careless parser reads otherwise.
 
-use super::super::Code;
 use super::kit::{Short, refused, rejected};
+use crate::event::Code;
 
 /// A body's bytes and what they come to.
 pub(super) type Case = (&'static [u8], Short);

@@ -1,8 +1,8 @@
 //! Bodies made to break a parser: refused with the right words, in linear time, without a panic.
 
-use super::super::{Code, DATA_BYTES_MAX, Parser, Shape};
 use super::corpus;
 use super::kit::{BATCH, EVENTS_MAX, Short, event_with, event_with_data, judge, judge_with, refused, rejected};
+use crate::event::{Code, DATA_BYTES_MAX, Parser, Shape};
 
 const MIB: usize = 1 << 20;
 

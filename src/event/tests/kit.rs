@@ -3,10 +3,11 @@
 use proptest::test_runner::{Config, RngSeed};
 use uuid::Uuid;
 
-use super::super::parse::Bench;
-use super::super::{
+use crate::event::parse::Bench;
+use crate::event::tape::TapeParser;
+use crate::event::{
     BodyError, Code, ContractOnly, Event, EventType, Judged, Micros, Parser, Receipt, Rejection, Shape, Source, Stamp,
-    Validator, strict, tape::TapeParser,
+    Validator, strict,
 };
 
 /// When every body of these tests was received: 2026-01-15T10:30:00.000123Z.

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::super::{DecodeError, Event, EventType, Micros, Receipt, RecordReader, Source, decode, encode, encoded_len};
 use super::kit::cases;
+use crate::event::{DecodeError, Event, EventType, Micros, Receipt, RecordReader, Source, decode, encode, encoded_len};
 
 /// What an [`Event`] borrows and holds, for keeps.
 type Parts = (u128, usize, usize, Option<String>, Option<String>, (i64, i64), u128, String);

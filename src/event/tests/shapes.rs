@@ -1,7 +1,7 @@
 //! Bodies as a whole: one event, a batch, a bare array, and what is none of them.
 
-use super::super::{Code, Parser, Shape};
 use super::kit::{BATCH, EVENTS_MAX, Short, event_with, is_fast, judge, judge_with, refused, rejected};
+use crate::event::{Code, Parser, Shape};
 
 fn events(count: usize) -> String {
     vec![event_with(r#""user_id":"ada""#); count].join(",")

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::time::TimeError;
-use super::super::{Micros, SECONDS_MAX, SECONDS_MIN, SqlSeconds};
 use super::kit::cases;
+use crate::event::time::TimeError;
+use crate::event::{Micros, SECONDS_MAX, SECONDS_MIN, SqlSeconds};
 
 const SECOND: i64 = 1_000_000;
 

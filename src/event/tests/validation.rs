@@ -1,11 +1,9 @@
 //! The rules of one event, each with the code and the pointer that its breach gives.
 
-use super::super::{Code, DATA_BYTES_MAX, KEY_BYTES_MAX, Refusal, Validator};
-use super::super::{Event, EventType, Micros, Source};
 use super::kit::{
     BATCH, RECEIVED, Short, event_with, event_with_data, is_fast, judge, judge_by, made_id, nested, rejected,
 };
-use crate::event::Shape;
+use crate::event::{Code, DATA_BYTES_MAX, Event, EventType, KEY_BYTES_MAX, Micros, Refusal, Shape, Source, Validator};
 
 const ID: &str = "0190a6b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b";
 
