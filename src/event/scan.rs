@@ -37,8 +37,7 @@ struct Nest {
 
 impl Nest {
     fn open(&mut self, object: bool) {
-        if self.depth.is_multiple_of(64) {
-            self.bits.truncate(self.depth / 64);
+        if self.depth / 64 == self.bits.len() {
             self.bits.push(0);
         }
         let word = &mut self.bits[self.depth / 64];

@@ -134,6 +134,7 @@ fn rejected_bodies() -> Vec<Case> {
         (data!(r#""{\"a\":1}"}"#), rejected(Code::InvalidData, "/data")),
         (data!(r#"{"a":"\ud800\\udc00"}}"#), rejected(Code::InvalidString, "/data")),
         (data!(r#"{"a":"\ud800\n\udc00"}}"#), rejected(Code::InvalidString, "/data")),
+        (data!(r#"{"a":"\ud800\udb00"}}"#), rejected(Code::InvalidString, "/data")),
         (data!(r#"{"a":"\ud800\u0041"}}"#), rejected(Code::InvalidString, "/data")),
         (data!(r#"{"a":"\ud83d\ude00\ude00"}}"#), rejected(Code::InvalidString, "/data")),
         (data!(r#"{"a":[1,-1e+0000309]}}"#), rejected(Code::NumberOutOfRange, "/data")),

@@ -211,7 +211,7 @@ fn event() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(cases(1_000))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn good_data_is_kept_byte_for_byte_and_means_the_same(data in object(value())) {

@@ -53,6 +53,7 @@ fn event_validation() {
         assert!(is_fast(event, Shape::Single), "{event:.200}");
     }
 
+    let all_fields = format!(r#""id":"{ID}","timestamp":null,"user_id":"ada","data":{{}}"#);
     let long_name = "n".repeat(65);
     let bad = [
         ("1".to_owned(), Code::NotAnObject, ""),
@@ -61,6 +62,8 @@ fn event_validation() {
         (r#"[{"a":[1,{}]}]"#.to_owned(), Code::NotAnObject, ""),
         ("{}".to_owned(), Code::MissingField, "/type"),
         (event_with(r#""extra":1"#), Code::UnknownField, "/extra"),
+        (event_with(&format!(r#"{all_fields},"last":1"#)), Code::UnknownField, "/last"),
+        (event_with(&format!(r#"{all_fields},"id":null"#)), Code::RepeatedField, "/id"),
         (event_with(r#""a/b~c":{"x":[[]]}"#), Code::UnknownField, "/a~1b~0c"),
         (event_with(r#""":[]"#), Code::UnknownField, "/"),
         (event_with(r#""Type":null"#), Code::UnknownField, "/Type"),
