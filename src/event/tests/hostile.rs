@@ -1,7 +1,10 @@
 //! Bodies made to break a parser: refused with the right words, in linear time, without a panic.
 
 use super::corpus;
-use super::kit::{BATCH, EVENTS_MAX, Short, event_with, event_with_data, judge, judge_with, refused, rejected};
+use super::kit::{
+    BATCH, EVENTS_MAX, Short, event_with, event_with_data, judge, judge_fast, judge_with, refused, rejected,
+};
+use crate::event::tape::TapeParser;
 use crate::event::{Code, DATA_BYTES_MAX, Parser, Shape};
 
 const MIB: usize = 1 << 20;
@@ -128,4 +131,14 @@ fn long_numbers_and_strings_are_read_once() {
         judge(event_with(&format!("\"id\":\"{text}\"")), Shape::Single).short(),
         rejected(Code::InvalidId, "/id")
     );
+}
+
+#[test]
+fn a_large_body_leaves_no_memory_behind() {
+    let mut parser = TapeParser::default();
+    let commas = event_with_data(&format!("{{\"a\":[{}1]}}", "1,".repeat(MIB / 2)));
+    assert!(judge_fast(&mut parser, &commas, Shape::Single));
+    assert!(parser.kept_bytes() < MIB, "{} bytes are kept", parser.kept_bytes());
+    assert!(judge_fast(&mut parser, &event_with_data("{}"), Shape::Single));
+    assert!(parser.kept_bytes() > 0, "the buffers of small bodies are used again");
 }

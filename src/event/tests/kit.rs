@@ -163,6 +163,11 @@ pub(super) fn judge_by(validator: &dyn Validator, body: &str, shape: Shape) -> O
 
 /// Whether `body` can do without the strict half.
 pub(super) fn is_fast(body: &str, shape: Shape) -> bool {
+    judge_fast(&mut TapeParser::default(), body, shape)
+}
+
+/// Judges `body` with the fast half alone, if that takes it.
+pub(super) fn judge_fast(parser: &mut TapeParser, body: &str, shape: Shape) -> bool {
     let mut bench = Bench {
         root: None,
         stamp: &mut TestStamp::default(),
@@ -170,7 +175,7 @@ pub(super) fn is_fast(body: &str, shape: Shape) -> bool {
         accept: &mut |_, _| {},
         judged: Judged::default(),
     };
-    TapeParser::default().judge(body.as_bytes(), shape, &mut bench)
+    parser.judge(body.as_bytes(), shape, &mut bench)
 }
 
 fn collect(
