@@ -146,3 +146,6 @@ pub struct Event<'a> {
     /// The client's `data`, byte for byte: one JSON object, at most [`DATA_DEPTH_MAX`] deep.
     pub data: &'a str,
 }
+
+#[cfg(test)]
+mod tests;
