@@ -29,12 +29,12 @@ fn sources(dir: &str) -> Vec<(PathBuf, String)> {
     let (mut found, mut left) = (Vec::new(), vec![root().join(dir)]);
     while let Some(dir) = left.pop() {
         for entry in fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
-            let path = entry.unwrap().path();
+            let path = entry.expect("an entry that was listed can be read").path();
             if path.is_dir() {
                 left.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = read(&path);
-                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+                found.push((path.strip_prefix(root()).expect("it was found below the root").to_owned(), text));
             }
         }
     }
