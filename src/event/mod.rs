@@ -24,7 +24,7 @@ mod validate;
 pub use encode::{DecodeError, RecordReader, decode, encode, encoded_len};
 pub use parse::{BodyError, Judged, Parser, Shape, Stamp};
 pub use reject::{Code, Rejection};
-pub use time::{Micros, SECONDS_MAX, SECONDS_MIN, SqlSeconds};
+pub use time::{Civil, Micros, SECONDS_MAX, SECONDS_MIN};
 pub use validate::{ContractOnly, Refusal, Validator};
 
 /// Longest `user_id`, in characters: the column is `VARCHAR(50)`.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::kit::cases;
 use crate::event::time::TimeError;
-use crate::event::{Micros, SECONDS_MAX, SECONDS_MIN, SqlSeconds};
+use crate::event::{Civil, Micros, SECONDS_MAX, SECONDS_MIN};
 
 const SECOND: i64 = 1_000_000;
 
@@ -110,9 +110,9 @@ fn times_are_rounded_down() {
 fn times_are_written_in_utc() {
     let micros = Micros(1_768_473_000 * SECOND + 123);
     assert_eq!(micros.to_string(), "2026-01-15T10:30:00.000123Z");
-    assert_eq!(SqlSeconds(micros.seconds()).to_string(), "2026-01-15 10:30:00");
-    assert_eq!(SqlSeconds(SECONDS_MIN).to_string(), "1970-01-01 00:00:01");
-    assert_eq!(SqlSeconds(SECONDS_MAX).to_string(), "2038-01-19 03:14:07");
+    assert_eq!(Civil::from_seconds(micros.seconds()).to_string(), "2026-01-15 10:30:00");
+    assert_eq!(Civil::from_seconds(SECONDS_MIN).to_string(), "1970-01-01 00:00:01");
+    assert_eq!(Civil::from_seconds(SECONDS_MAX).to_string(), "2038-01-19 03:14:07");
     assert_eq!(Micros(-1).to_string(), "1969-12-31T23:59:59.999999Z");
     assert!(!Micros(i64::MIN).to_string().is_empty() && !Micros(i64::MAX).to_string().is_empty());
 }
@@ -127,7 +127,7 @@ proptest! {
 
     #[test]
     fn an_offset_moves_the_time_and_nothing_else(seconds in 200_000..2_000_000_000_i64, offset in -1_439..1_440_i64) {
-        let local = SqlSeconds(seconds + offset * 60);
+        let local = Civil::from_seconds(seconds + offset * 60);
         let sign = if offset < 0 { '-' } else { '+' };
         let text = format!("{local}{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60);
         prop_assert_eq!(Micros::parse_rfc3339(&text), Ok(Micros(seconds * SECOND)));
