@@ -49,6 +49,10 @@ impl AckLatch {
             return Poll::Ready(());
         }
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::NoSecondLook) {
+            return Poll::Pending;
+        }
         // The second look: the last event may have been settled before the waker was there.
         if self.is_done() { Poll::Ready(()) } else { Poll::Pending }
     }

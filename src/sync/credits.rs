@@ -98,6 +98,10 @@ impl Credits {
 pub fn take_all<'a>(wants: impl Iterator<Item = (&'a Credits, Amount)> + Clone) -> Result<(), usize> {
     for (position, (credits, amount)) in wants.clone().enumerate() {
         if !credits.try_take(amount) {
+            #[cfg(loom)]
+            if super::planted::is_planted(super::Bug::KeepsWhatItTook) {
+                return Err(position);
+            }
             for (credits, amount) in wants.take(position) {
                 credits.give_back(amount);
             }

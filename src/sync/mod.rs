@@ -12,6 +12,8 @@ mod ack;
 mod credits;
 mod gate;
 mod padded;
+#[cfg(loom)]
+mod planted;
 mod shim;
 mod tally;
 
@@ -19,4 +21,6 @@ pub use ack::AckLatch;
 pub use credits::{Amount, Credits, take_all};
 pub use gate::Gate;
 pub use padded::Padded;
+#[cfg(loom)]
+pub use planted::{Bug, plant};
 pub use tally::{Tally, TallySnapshot};
