@@ -91,27 +91,27 @@ fn a_later_waker_takes_the_place_of_an_earlier_one() {
 #[test]
 #[should_panic(expected = "a wake-up was lost")]
 fn a_missing_second_look_is_found() {
-    plant(Bug::NoSecondLook);
+    let _planted = plant(Bug::NoSecondLook);
     hand_over(false);
 }
 
 #[test]
 #[should_panic(expected = "a wake-up was lost")]
 fn settling_in_two_steps_is_found() {
-    plant(Bug::SplitUpdates);
+    let _planted = plant(Bug::SplitUpdates);
     hand_over(false);
 }
 
 #[test]
 #[should_panic(expected = "ready, and a note is not to be seen")]
 fn weak_settling_is_found() {
-    plant(Bug::RelaxedUpdates);
+    let _planted = plant(Bug::RelaxedUpdates);
     hand_over(false);
 }
 
 #[test]
 #[should_panic(expected = "ready, and a note is not to be seen")]
 fn a_weak_look_is_found() {
-    plant(Bug::RelaxedLoads);
+    let _planted = plant(Bug::RelaxedLoads);
     hand_over(false);
 }

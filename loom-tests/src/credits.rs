@@ -42,7 +42,7 @@ fn the_last_credit_goes_to_one_taker() {
 #[test]
 #[should_panic(expected = "the last credit went to another number of takers")]
 fn checking_and_taking_in_two_steps_is_found() {
-    plant(Bug::ChecksThenActs);
+    let _planted = plant(Bug::ChecksThenActs);
     last_credit();
 }
 
@@ -84,7 +84,7 @@ fn credits_never_exceed_the_bound_and_none_leaks() {
 #[test]
 #[should_panic(expected = "credits leaked")]
 fn a_take_that_overwrites_what_was_given_back_is_found() {
-    plant(Bug::ChecksThenActs);
+    let _planted = plant(Bug::ChecksThenActs);
     come_and_go();
 }
 
@@ -111,7 +111,7 @@ fn giving_back_and_taking_do_not_undo_each_other() {
 #[test]
 #[should_panic(expected = "credits leaked or were made")]
 fn giving_back_in_two_steps_is_found() {
-    plant(Bug::SplitUpdates);
+    let _planted = plant(Bug::SplitUpdates);
     one_gives_back_while_another_takes();
 }
 
@@ -146,7 +146,7 @@ fn room_is_taken_as_it_was_left() {
 #[test]
 #[should_panic(expected = "what one left there was not seen by the next")]
 fn weak_orderings_of_credits_are_found() {
-    plant(Bug::RelaxedUpdates);
+    let _planted = plant(Bug::RelaxedUpdates);
     room_changes_hands();
 }
 
@@ -179,6 +179,6 @@ fn admission_over_two_shards_is_all_or_nothing() {
 #[test]
 #[should_panic(expected = "a shard's credits are not those of the admitted")]
 fn a_refusal_that_keeps_what_it_took_is_found() {
-    plant(Bug::KeepsWhatItTook);
+    let _planted = plant(Bug::KeepsWhatItTook);
     two_shards();
 }

@@ -87,14 +87,14 @@ fn the_gate_lets_nothing_in_after_it_closed_and_loses_nothing_let_in() {
 #[test]
 #[should_panic(expected = "someone came in after the end")]
 fn looking_and_entering_in_two_steps_is_found() {
-    plant(Bug::ChecksThenActs);
+    let _planted = plant(Bug::ChecksThenActs);
     shutdown();
 }
 
 #[test]
 #[should_panic(expected = "the last one missed what was let in")]
 fn weak_orderings_of_the_gate_are_found() {
-    plant(Bug::RelaxedUpdates);
+    let _planted = plant(Bug::RelaxedUpdates);
     shutdown();
 }
 
@@ -123,6 +123,6 @@ fn closing_twice_is_told_once() {
 #[test]
 #[should_panic(expected = "not exactly one learnt that it was the last")]
 fn closing_in_two_steps_is_found() {
-    plant(Bug::SplitUpdates);
+    let _planted = plant(Bug::SplitUpdates);
     two_closers();
 }

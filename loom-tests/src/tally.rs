@@ -74,21 +74,21 @@ fn duplicates_are_among_the_processed_in_every_snapshot() {
 #[test]
 #[should_panic(expected = "more left than came")]
 fn a_snapshot_that_reads_arrivals_first_is_found() {
-    plant(Bug::ReadsArrivalsFirst);
+    let _planted = plant(Bug::ReadsArrivalsFirst);
     counting(one_stored_one_failed);
 }
 
 #[test]
 #[should_panic(expected = "more left than came")]
 fn weak_reads_of_the_tally_are_found() {
-    plant(Bug::RelaxedLoads);
+    let _planted = plant(Bug::RelaxedLoads);
     counting(one_stored_one_failed);
 }
 
 #[test]
 #[should_panic(expected = "more left than came")]
 fn weak_counting_is_found() {
-    plant(Bug::RelaxedUpdates);
+    let _planted = plant(Bug::RelaxedUpdates);
     counting(one_stored_one_failed);
 }
 
@@ -114,6 +114,6 @@ fn no_count_is_lost() {
 #[test]
 #[should_panic(expected = "a count was lost")]
 fn counting_in_two_steps_is_found() {
-    plant(Bug::SplitUpdates);
+    let _planted = plant(Bug::SplitUpdates);
     two_writers();
 }

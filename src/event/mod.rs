@@ -11,6 +11,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+mod bench;
 mod encode;
 mod parse;
 mod reject;
@@ -21,8 +22,9 @@ mod tape;
 mod time;
 mod validate;
 
+pub use bench::{BodyError, Judged, Shape, Stamp};
 pub use encode::{DecodeError, RecordReader, decode, encode, encoded_len};
-pub use parse::{BodyError, Judged, Parser, Shape, Stamp};
+pub use parse::Parser;
 pub use reject::{Code, Rejection};
 pub use time::{Civil, Micros, SECONDS_MAX, SECONDS_MIN};
 pub use validate::{ContractOnly, Refusal, Validator};

@@ -5,7 +5,7 @@
 //! on the untouched body, in several passes, each of them linear.
 
 use super::Code;
-use super::parse::{Bench, BodyError, Shape};
+use super::bench::{Bench, BodyError, Shape};
 use super::rules::{Fault, Field, Fields, ObjectText, Value, overflows, pointer_to, quote};
 use super::scan::{self, Malformed, Token};
 

@@ -11,7 +11,7 @@ use std::mem;
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
 
 use super::DATA_DEPTH_MAX;
-use super::parse::{Bench, Shape};
+use super::bench::{Bench, Shape};
 use super::rules::{Fault, Fields, ObjectText, Value};
 
 /// Deepest body that is parsed here; deeper ones have a bad event and are left to the strict

@@ -11,8 +11,8 @@ use hyper::{
 };
 
 use super::{
+    context::{BodyRoom, IngestThread},
     problem::Problem,
-    thread::{BodyRoom, IngestThread},
 };
 
 /// Reads the body to its end.

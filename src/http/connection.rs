@@ -14,10 +14,10 @@ use tokio::{
 };
 
 use super::{
+    context::{ConnectionSlot, IngestThread},
     problem::Problem,
     progress::{Phase, Progress, Watched},
     route,
-    thread::{ConnectionSlot, IngestThread},
 };
 
 /// Most header fields of a request: more are answered 431.

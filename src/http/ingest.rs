@@ -18,9 +18,9 @@ use uuid::Uuid;
 use super::{
     answer::{self, Answer},
     body,
+    context::IngestThread,
     problem::Problem,
     progress::Progress,
-    thread::IngestThread,
 };
 use crate::{
     event::{Micros, Rejection, Shape},

@@ -25,8 +25,9 @@ use tokio::{
 use super::{
     Options,
     connection::close_gently,
+    context::Shared,
     problem::Problem,
-    thread::{self as ingest, Handed, Shared, ThreadHandle},
+    thread::{self as ingest, Handed, ThreadHandle},
 };
 use crate::pipeline::Pipeline;
 

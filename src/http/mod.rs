@@ -17,6 +17,7 @@
 mod answer;
 mod body;
 mod connection;
+mod context;
 mod cors;
 mod ingest;
 mod listener;

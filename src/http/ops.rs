@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{
     answer::{self, Answer},
+    context::IngestThread,
     problem::Problem,
-    thread::IngestThread,
 };
 
 /// Grades of the health format (draft-inadarei-api-health-check).

@@ -12,11 +12,11 @@ use hyper::{
 
 use super::{
     answer::{self, Answer},
+    context::IngestThread,
     cors, ingest, ops,
     problem::Problem,
     progress::Progress,
     query,
-    thread::IngestThread,
 };
 use crate::event::Shape;
 

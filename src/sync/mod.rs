@@ -22,5 +22,5 @@ pub use credits::{Amount, Credits, take_all};
 pub use gate::Gate;
 pub use padded::Padded;
 #[cfg(loom)]
-pub use planted::{Bug, plant};
+pub use planted::{Bug, Planted, plant};
 pub use tally::{Tally, TallySnapshot};

@@ -33,9 +33,21 @@ thread_local! {
     static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
 }
 
-/// Plants `bug` in all primitives that this thread uses from now on.
-pub fn plant(bug: Bug) {
+/// Keeps a bug planted until it is dropped.
+#[derive(Debug)]
+#[must_use = "the bug is gone when this is dropped"]
+pub struct Planted(());
+
+/// Plants `bug` in all primitives that this thread uses.
+pub fn plant(bug: Bug) -> Planted {
     PLANTED.set(Some(bug));
+    Planted(())
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        PLANTED.set(None);
+    }
 }
 
 /// Whether `bug` was planted.

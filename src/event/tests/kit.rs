@@ -3,7 +3,7 @@
 use proptest::test_runner::{Config, RngSeed};
 use uuid::Uuid;
 
-use crate::event::parse::Bench;
+use crate::event::bench::Bench;
 use crate::event::tape::TapeParser;
 use crate::event::{
     BodyError, Code, ContractOnly, Event, EventType, Judged, Micros, Parser, Receipt, Rejection, Shape, Source, Stamp,

@@ -9,7 +9,7 @@ use super::{
     super::{Batch, StoreError, Stored},
     classify::classify,
 };
-use crate::event::{Receipt, SqlSeconds};
+use crate::event::{Civil, Receipt};
 
 /// Leaves a row that is there as it is, and hides nothing else: OR IGNORE would also swallow what
 /// the table refuses.
@@ -87,7 +87,7 @@ impl SqlText {
     fn of(&mut self, seconds: i64) -> &str {
         if self.seconds != Some(seconds) {
             self.text.clear();
-            write!(self.text, "{}", SqlSeconds(seconds)).expect("a String takes everything");
+            write!(self.text, "{}", Civil::from_seconds(seconds)).expect("a String takes everything");
             self.seconds = Some(seconds);
         }
         &self.text

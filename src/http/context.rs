@@ -1,0 +1,163 @@
+//! What the connections of one ingest thread share: the way into the pipeline, the room for
+//! bodies, and the news of a stop.
+//!
+//! All but [`Shared`] belongs to one thread, and so needs no lock.
+
+use std::{
+    cell::{Cell, Ref, RefCell, RefMut},
+    collections::HashMap,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+use tokio::sync::Notify;
+
+use super::Options;
+use crate::{
+    pipeline::{Intake, Pipeline},
+    sync::Padded,
+};
+
+/// Bytes of bodies that one thread holds while they arrive; beyond it, more are answered 503.
+const BODY_BUDGET_BYTES: usize = 64 << 20;
+
+/// What all threads of a server share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) pipeline: Pipeline,
+    pub(super) options: Options,
+    /// Shutdown has begun: not ready any more.
+    pub(super) draining: AtomicBool,
+}
+
+/// What the connections of one thread share.
+#[derive(Debug)]
+pub(super) struct IngestThread {
+    shared: Arc<Shared>,
+    intake: RefCell<Intake>,
+    flush: Notify,
+    body_bytes: Cell<usize>,
+}
+
+impl IngestThread {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let intake = RefCell::new(shared.pipeline.intake());
+        Self { shared, intake, flush: Notify::new(), body_bytes: Cell::new(0) }
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    pub(super) fn pipeline(&self) -> &Pipeline {
+        &self.shared.pipeline
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        // Ordering: a flag that stands by itself.
+        self.shared.draining.load(Ordering::Relaxed) || self.shared.pipeline.is_draining()
+    }
+
+    /// The way into the pipeline, to be left before the next await.
+    pub(super) fn intake(&self) -> RefMut<'_, Intake> {
+        self.intake.borrow_mut()
+    }
+
+    /// The same, for its counters.
+    pub(super) fn counters(&self) -> Ref<'_, Intake> {
+        self.intake.borrow()
+    }
+
+    /// Has everything handed over after the connections that are ready now.
+    pub(super) fn flush_soon(&self) {
+        self.flush.notify_one();
+    }
+
+    /// Hands over what requests put in, once a tick; never returns.
+    pub(super) async fn flush_each_tick(&self) {
+        loop {
+            self.flush.notified().await;
+            self.intake().flush();
+        }
+    }
+
+    /// Room for `bytes` of a body while it arrives; `None` where the thread holds too many.
+    pub(super) fn reserve_body(self: &Rc<Self>, bytes: usize) -> Option<BodyRoom> {
+        let held = self.body_bytes.get() + bytes;
+        // One body always fits: else a limit above the budget could never be used.
+        if held > BODY_BUDGET_BYTES && self.body_bytes.get() > 0 {
+            return None;
+        }
+        self.body_bytes.set(held);
+        Some(BodyRoom { thread: Rc::clone(self), bytes })
+    }
+}
+
+/// Room for a body, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct BodyRoom {
+    thread: Rc<IngestThread>,
+    bytes: usize,
+}
+
+impl Drop for BodyRoom {
+    fn drop(&mut self) {
+        self.thread.body_bytes.set(self.thread.body_bytes.get() - self.bytes);
+    }
+}
+
+/// The connections of a thread, to be told of a stop.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    stopping: Cell<bool>,
+    wakers: RefCell<HashMap<u64, Waker>>,
+}
+
+impl Stop {
+    /// Tells all connections.
+    pub(super) fn tell(&self) {
+        self.stopping.set(true);
+        self.wakers.borrow().values().for_each(Waker::wake_by_ref);
+    }
+}
+
+/// A connection's place on its thread: counted, and told of a stop.
+#[derive(Debug)]
+pub(super) struct ConnectionSlot {
+    number: u64,
+    stop: Rc<Stop>,
+    connections: Arc<Padded<AtomicUsize>>,
+    registered: Cell<bool>,
+}
+
+impl ConnectionSlot {
+    /// The place of the thread's connection `number`, which is counted in `connections` already.
+    pub(super) fn new(number: u64, stop: &Rc<Stop>, connections: &Arc<Padded<AtomicUsize>>) -> Self {
+        let (stop, connections) = (Rc::clone(stop), Arc::clone(connections));
+        Self { number, stop, connections, registered: Cell::new(false) }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.stopping.get()
+    }
+
+    /// Has the connection's task woken by a stop. A task has the same waker all its life, so that
+    /// the first call does it.
+    pub(super) fn wake_on_stop(&self, waker: &Waker) {
+        if !self.registered.replace(true) {
+            self.stop.wakers.borrow_mut().insert(self.number, waker.clone());
+        }
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.stop.wakers.borrow_mut().remove(&self.number);
+        // Ordering: a count to compare threads by.
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
