@@ -131,6 +131,7 @@ async fn dropping_it_stores_what_waits_and_leaves_one_file() {
         // Polled once, so that it is queued, and given up.
         assert!(futures_util::FutureExt::now_or_never(sqlite.store(&rows, 0..1)).is_none_or(|result| result.is_ok()));
     }
+    sqlite.health().await.unwrap();
     drop(sqlite);
     let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["events.db"]);
