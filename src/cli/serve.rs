@@ -22,7 +22,9 @@ use crate::{
 /// Connections that the system accepts before we do.
 const LISTEN_BACKLOG: i32 = 4096;
 /// The embedded database's file in the data directory.
-const SQLITE_FILE: &str = "events.db";
+pub(super) const SQLITE_FILE: &str = "events.db";
+/// Most batches in flight to MySQL: more connections only wait for each other's locks.
+const MYSQL_CONNECTIONS_MAX: usize = 4;
 /// The longest that requests may hold up the drain, as a part of the grace: what waits for the
 /// store must not use up the time that storing needs.
 const REQUESTS_PART: u32 = 2;
@@ -69,7 +71,7 @@ fn open_store(target: &Target, data_dir: &DataDir, shards: usize) -> anyhow::Res
     Ok(match target {
         Target::Sqlite(None) => Arc::new(Sqlite::open(&data_dir.path().join(SQLITE_FILE))?),
         Target::Sqlite(Some(path)) => Arc::new(Sqlite::open(path)?),
-        Target::MySql(url) => Arc::new(MySql::new(url.clone(), shards.max(2))),
+        Target::MySql(url) => Arc::new(MySql::new(url.clone(), (2 * shards).clamp(2, MYSQL_CONNECTIONS_MAX))),
         Target::Discard => {
             tracing::warn!("the store is `discard`: events are counted and dropped; this is for benchmarks");
             Arc::new(Discard::default())

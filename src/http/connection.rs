@@ -22,7 +22,9 @@ use super::{
 
 /// Most header fields of a request: more are answered 431.
 const HEADERS_MAX: usize = 64;
-/// Most bytes that are buffered of a connection: a longer head is answered 431.
+/// Longest head: a longer one is answered 431.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Most bytes that are buffered of a connection: a usual batch comes in one piece.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 /// How long, and how many bytes, a closing connection is read on, so that the last answer is not
 /// torn away by a reset.
@@ -72,10 +74,12 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
     let handler = Handler { thread: Rc::clone(&thread), progress: Rc::clone(&progress) };
     let mut conn = http1::Builder::new()
         .half_close(true)
-        .pipeline_flush(true)
+        // Not `pipeline_flush`: with bytes left to read, it would hold back the answer to a head that
+        // cannot be parsed, for ever.
         // Its limit is for both the head and the pause before it; ours are told apart.
         .header_read_timeout(None)
         .max_headers(HEADERS_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(io, handler);
 

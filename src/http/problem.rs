@@ -17,9 +17,13 @@ use crate::{
 /// The media type of every problem.
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A refusal, or a failure, as the client sees it.
+/// A refusal, or a failure, as the client sees it. Boxed, so that the good path does not carry
+/// room for it.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct Problem(Box<Content>);
+
+#[derive(Debug)]
+struct Content {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -48,7 +52,7 @@ struct Document<'a> {
 impl Problem {
     /// A problem without anything particular to its kind.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Content {
             status,
             code,
             detail: detail.into(),
@@ -56,7 +60,7 @@ impl Problem {
             limit: None,
             errors: Vec::new(),
             headers: SmallVec::new(),
-        }
+        }))
     }
 
     pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -137,7 +141,9 @@ impl Problem {
     fn body(error: BodyError) -> Self {
         match error {
             BodyError::Refused { code, pointer, detail } => {
-                Self { pointer, ..Self::bad_request(code.as_str(), detail) }
+                let mut problem = Self::bad_request(code.as_str(), detail);
+                problem.0.pointer = pointer;
+                problem
             }
             BodyError::Empty => Self::bad_request("empty_batch", "the batch holds no event"),
             BodyError::TooMany { events, events_max } => {
@@ -153,41 +159,42 @@ impl Problem {
     }
 
     fn limit(mut self, limit: usize) -> Self {
-        self.limit = Some(limit as u64);
+        self.0.limit = Some(limit as u64);
         self
     }
 
     fn errors(mut self, errors: Vec<Rejection>) -> Self {
-        self.errors = errors;
+        self.0.errors = errors;
         self
     }
 
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
     fn document(&self) -> Vec<u8> {
+        let Content { status, code, detail, pointer, limit, errors, .. } = self.0.as_ref();
         let document = Document {
-            r#type: format!("urn:event-pipeline:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: &self.detail,
-            message: &self.detail,
-            pointer: &self.pointer,
-            limit: self.limit,
-            errors: &self.errors,
+            r#type: format!("urn:event-pipeline:problem:{}", code),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail,
+            message: detail,
+            pointer,
+            limit: *limit,
+            errors,
         };
         serde_json::to_vec(&document).expect("a struct of strings and numbers has a form in JSON")
     }
 
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::from(self.document()));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        for (name, value) in self.headers {
+        for (name, value) in self.0.headers {
             headers.insert(name, value);
         }
         response
@@ -198,12 +205,12 @@ impl Problem {
         let document = self.document();
         let mut raw = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\n",
-            self.status.as_str(),
-            self.status.canonical_reason().unwrap_or("Error"),
+            self.0.status.as_str(),
+            self.0.status.canonical_reason().unwrap_or("Error"),
             document.len()
         )
         .into_bytes();
-        for (name, value) in &self.headers {
+        for (name, value) in &self.0.headers {
             raw.extend_from_slice(name.as_str().as_bytes());
             raw.extend_from_slice(b": ");
             raw.extend_from_slice(value.as_bytes());

@@ -6,6 +6,7 @@
 //! One task on the store runtime; a panic in it ends the process.
 
 use std::{
+    iter,
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,7 +16,6 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{select, sync::watch, time::sleep_until};
 
 use super::{
-    abort::AbortOnPanic,
     backlog::{Backlog, Next},
     flight::{DeadRow, Flight, Reading},
     processor::Processor,
@@ -24,6 +24,7 @@ use super::{
     store_state::StoreState,
 };
 use crate::{
+    abort::AbortOnPanic,
     event::Micros,
     metrics::{Metrics, ShardMetrics},
     storage::{Limits, Storage, StoreError},
@@ -182,7 +183,7 @@ impl Filling {
 /// Stores a batch for as long as it takes: a failing one is repeated or bisected, until every
 /// row is stored or was refused alone.
 async fn fly(store: Arc<StoreAccess>, mut flight: Flight) -> Flight {
-    let mut ranges = vec![0..flight.batch.len()];
+    let mut ranges: Vec<_> = iter::once(0..flight.batch.len()).collect();
     while let Some(range) = ranges.pop() {
         if range.is_empty() {
             continue;

@@ -28,7 +28,6 @@ use std::{
 use tokio::{runtime::Runtime, task::JoinHandle};
 use uuid::Uuid;
 
-mod abort;
 mod ack;
 mod admit;
 mod backlog;
@@ -241,6 +240,9 @@ impl Inner {
 
     fn retry_after_s(&self) -> u64 {
         let (depth, rate) = (self.metrics.depth(), self.metrics.stored_per_second());
+        if depth == 0 {
+            return 1;
+        }
         if rate <= 0.0 { 30 } else { ((depth as f64 / rate).ceil() as u64).clamp(1, 30) }
     }
 }

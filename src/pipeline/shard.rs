@@ -6,11 +6,9 @@
 
 use std::{sync::Arc, thread};
 
-use super::{
-    abort::AbortOnPanic,
-    backlog::{Backlog, Chunk},
-};
+use super::backlog::{Backlog, Chunk};
 use crate::{
+    abort::AbortOnPanic,
     metrics::Metrics,
     sync::{Amount, Credits},
 };
@@ -64,9 +62,10 @@ pub(super) fn start_worker(
     backlog: Arc<Backlog>,
     metrics: Arc<Metrics>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
+    // Counted here, so that a pipeline that was just started has all of its workers.
+    metrics.worker_started();
     thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         let _guard = AbortOnPanic("shard worker");
-        metrics.worker_started();
         work(&queue, &backlog);
         metrics.worker_stopped();
     })

@@ -15,6 +15,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+#[cfg(loom)]
+use super::planted::{Bug, is_planted};
 use super::shim::{AtomicU32, Mutex, Ordering};
 
 /// Opens when a number of events has been settled. Any number of threads settle, one task waits.
@@ -33,7 +35,7 @@ impl AckLatch {
     /// `events` more are settled. All that is to be known about them must be noted before.
     pub fn complete(&self, events: u32) {
         // Ordering: AcqRel: see above.
-        let before = self.left.fetch_sub(events, Ordering::AcqRel);
+        let before = self.left.fetch_sub(events, settling());
         debug_assert!(before >= events, "more events settled than were waited for");
         if before == events {
             let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -67,6 +69,16 @@ impl AckLatch {
         // Ordering: Acquire pairs with the AcqRel in `complete`: who sees zero sees the notes.
         self.left.load(Ordering::Acquire)
     }
+}
+
+#[cfg(not(loom))]
+const fn settling() -> Ordering {
+    Ordering::AcqRel
+}
+
+#[cfg(loom)]
+fn settling() -> Ordering {
+    if is_planted(Bug::AckSettledRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel }
 }
 
 #[cfg(all(test, not(loom)))]

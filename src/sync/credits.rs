@@ -12,6 +12,8 @@
 //! Giving back is Release and taking is Acquire: what the giver did with the room, it did
 //! before the taker uses it. Events themselves are handed over by the shard's queue.
 
+#[cfg(loom)]
+use super::planted::{Bug, is_planted};
 use super::shim::{AtomicU64, Ordering};
 
 const BYTES_BITS: u32 = 40;
@@ -62,6 +64,13 @@ impl Credits {
 
     /// Takes `amount` where that much is free; takes nothing otherwise.
     pub fn try_take(&self, amount: Amount) -> bool {
+        #[cfg(loom)]
+        if is_planted(Bug::CreditsTakenInTwoSteps) {
+            let used = Amount::unpack(self.used.load(Ordering::SeqCst));
+            let sum = used.plus_within(amount, self.bound);
+            sum.inspect(|sum| self.used.store(sum.pack(), Ordering::SeqCst));
+            return sum.is_some();
+        }
         // Ordering: Acquire pairs with the Release in `give_back`. A failed attempt takes nothing,
         // so it needs none.
         self.used
@@ -73,6 +82,11 @@ impl Credits {
 
     /// Gives back `amount`, which was taken before.
     pub fn give_back(&self, amount: Amount) {
+        #[cfg(loom)]
+        if is_planted(Bug::CreditsGivenBackInTwoSteps) {
+            let used = self.used.load(Ordering::SeqCst);
+            return self.used.store(used - amount.pack(), Ordering::SeqCst);
+        }
         // Ordering: Release pairs with the Acquire in `try_take`.
         let before = self.used.fetch_sub(amount.pack(), Ordering::Release);
         debug_assert!(Amount::unpack(before).events >= amount.events, "more events given back than taken");

@@ -11,6 +11,8 @@
 //! Leaving is a Release and learning that one is the last an Acquire, so that the last one sees
 //! all that the others did inside. Each read-modify-write continues the release sequence.
 
+#[cfg(loom)]
+use super::planted::{Bug, is_planted};
 use super::shim::{AtomicU64, Ordering};
 
 const CLOSED: u64 = 1 << 63;
@@ -30,6 +32,14 @@ impl Gate {
 
     /// Enters; false where the gate is closed. Whoever entered must [`Gate::leave`].
     pub fn enter(&self) -> bool {
+        #[cfg(loom)]
+        if is_planted(Bug::GateEnteredInTwoSteps) {
+            let open = !self.is_closed();
+            if open {
+                self.state.fetch_add(1, Ordering::SeqCst);
+            }
+            return open;
+        }
         // Ordering: entering depends on nothing that others did. The closed bit and the count are
         // one word, so nobody enters after it closed.
         self.state
@@ -40,6 +50,10 @@ impl Gate {
     /// Leaves. True for the last to leave a closed gate.
     #[must_use = "the last one must end what the gate guards"]
     pub fn leave(&self) -> bool {
+        #[cfg(loom)]
+        if is_planted(Bug::GateLeftRelaxed) {
+            return self.state.fetch_sub(1, Ordering::Relaxed) == CLOSED | 1;
+        }
         // Ordering: Release for what this one did inside; Acquire, should it be the last, for what
         // the others did.
         self.state.fetch_sub(1, Ordering::AcqRel) == CLOSED | 1

@@ -14,6 +14,8 @@
 
 use std::ops::AddAssign;
 
+#[cfg(loom)]
+use super::planted::{Bug, is_planted};
 use super::shim::{AtomicU64, Ordering};
 
 /// The counters of one shard.
@@ -63,6 +65,11 @@ impl Tally {
 
     /// `events` are in the store.
     pub fn add_processed(&self, events: u64) {
+        #[cfg(loom)]
+        if is_planted(Bug::DeparturesNotReleased) {
+            self.processed.fetch_add(events, Ordering::Relaxed);
+            return;
+        }
         // Ordering: pairs with the Acquire in `snapshot`.
         self.processed.fetch_add(events, Ordering::Release);
     }

@@ -66,7 +66,8 @@ fn a_data_directory_serves_one_process() {
 #[test]
 fn migrate_makes_the_table_once_and_can_only_print() {
     let dir = Arc::new(TempDir::new().unwrap());
-    let migrate = |more: &[&str]| run(binary().arg("migrate").args(more).env("EVENT_PIPELINE_DATA_DIR", dir.path().join("data")));
+    let migrate =
+        |more: &[&str]| run(binary().arg("migrate").args(more).env("EVENT_PIPELINE_DATA_DIR", dir.path().join("data")));
     let (code, printed, _) = migrate(&["--print"]);
     assert_eq!(code, 0);
     assert!(printed.contains("CREATE TABLE IF NOT EXISTS processed_events"), "{printed}");

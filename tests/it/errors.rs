@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::kit::{
     client::{Answer, Client, request},
     server::Server,
+    until,
 };
 
 const GOOD: &str = r#"{"type":"user_action","source":"web","user_id":"u","data":{}}"#;
@@ -14,7 +15,11 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 fn an_invalid_event_is_refused_with_its_code_and_place() {
     let server = Server::start(&[]);
     let mut client = server.client();
-    let deep = format!(r#"{{"type":"user_action","source":"web","data":{}{}}}"#, r#"{"a":"#.repeat(31), "1".to_owned() + &"}".repeat(31));
+    let deep = format!(
+        r#"{{"type":"user_action","source":"web","data":{}{}}}"#,
+        r#"{"a":"#.repeat(31),
+        "1".to_owned() + &"}".repeat(31)
+    );
     for (body, code, pointer) in [
         (r#"{"source":"web"}"#, "missing_field", "/type"),
         (r#"{"type":"user_action"}"#, "missing_field", "/source"),
@@ -23,7 +28,11 @@ fn an_invalid_event_is_refused_with_its_code_and_place() {
         (r#"{"type":"user_action","source":"fax"}"#, "invalid_source", "/source"),
         (r#"{"type":"user_action","source":"web","id":"1"}"#, "invalid_id", "/id"),
         (r#"{"type":"user_action","source":"web","timestamp":"yesterday"}"#, "invalid_timestamp", "/timestamp"),
-        (r#"{"type":"user_action","source":"web","timestamp":"2039-01-01T00:00:00Z"}"#, "timestamp_out_of_range", "/timestamp"),
+        (
+            r#"{"type":"user_action","source":"web","timestamp":"2039-01-01T00:00:00Z"}"#,
+            "timestamp_out_of_range",
+            "/timestamp",
+        ),
         (r#"{"type":"user_action","source":"web","user_id":""}"#, "invalid_user_id", "/user_id"),
         (r#"{"type":"user_action","source":"web","data":[1]}"#, "invalid_data", "/data"),
         (r#"{"type":"user_action","source":"web","data":{"a":1e999}}"#, "number_out_of_range", "/data"),
@@ -91,6 +100,7 @@ fn a_batch_of_101_events_is_too_large_and_one_of_100_is_not() {
 #[test]
 fn unknown_paths_and_wrong_methods_are_told_apart() {
     let server = Server::start(&[]);
+    until("the store to be up", || server.get("/health").json()["status"] == "pass");
     for (method, path, status, code, allow) in [
         ("GET", "/nothing", 404, "not_found", ""),
         ("GET", "/events/", 404, "not_found", ""),
@@ -103,7 +113,11 @@ fn unknown_paths_and_wrong_methods_are_told_apart() {
         ("BREW", "/health", 405, "method_not_allowed", "GET, HEAD, OPTIONS"),
     ] {
         let answer = server.client().request(method, path, &[], b"");
-        assert_eq!((answer.status, answer.problem().as_str(), answer.header("allow")), (status, code, allow), "{method} {path}");
+        assert_eq!(
+            (answer.status, answer.problem().as_str(), answer.header("allow")),
+            (status, code, allow),
+            "{method} {path}"
+        );
     }
 }
 
@@ -115,7 +129,8 @@ fn media_types_codings_and_parameters_that_are_not_understood_are_named() {
         assert_eq!((answer.status, answer.problem().as_str()), (status, code), "{answer:?}");
         answer
     };
-    let form = check(post("/events", ("Content-Type", "application/x-www-form-urlencoded")), 415, "unsupported_media_type");
+    let form =
+        check(post("/events", ("Content-Type", "application/x-www-form-urlencoded")), 415, "unsupported_media_type");
     assert_eq!(form.header("accept"), "application/json");
     let gzip = check(post("/events", ("Content-Encoding", "gzip")), 415, "unsupported_content_coding");
     assert_eq!(gzip.header("accept-encoding"), "identity");
@@ -160,7 +175,11 @@ fn requests_that_could_be_read_in_two_ways_are_not_served() {
 
 #[test]
 fn a_full_queue_sheds_with_retry_after_and_takes_nothing() {
-    let server = Server::start(&[("store", "mysql://nobody:none@127.0.0.1:1/none"), ("shards", "1"), ("queue.max_events", "100")]);
+    let server = Server::start(&[
+        ("store", "mysql://nobody:none@127.0.0.1:1/none"),
+        ("shards", "1"),
+        ("queue.max_events", "100"),
+    ]);
     let batch = format!("[{}]", vec![GOOD; 100].join(","));
     let taken = server.post("/events/batch?ack=queued", &batch);
     assert_eq!((taken.status, taken.json()["ack"].as_str().unwrap()), (202, "queued"));
@@ -197,7 +216,8 @@ fn hostile_bodies_never_lead_to_a_5xx_or_a_hang() {
         long("\u{0}", 1000),
         b"\xef\xbb\xbf{}".to_vec(),
         format!(r#"{{"type":"user_action","source":"web","data":{{"n":1{}}}}}"#, "0".repeat(500_000)).into_bytes(),
-        format!(r#"{{"type":"user_action","source":"web","data":{{{}"z":1}}}}"#, r#""k":1,"#.repeat(100_000)).into_bytes(),
+        format!(r#"{{"type":"user_action","source":"web","data":{{{}"z":1}}}}"#, r#""k":1,"#.repeat(100_000))
+            .into_bytes(),
         format!(r#"{{"{}":1}}"#, "k".repeat(900_000)).into_bytes(),
     ] {
         for path in ["/events", "/events/batch"] {

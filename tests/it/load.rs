@@ -97,8 +97,14 @@ fn a_hundred_thousand_events_of_eight_clients_are_stored_exactly() {
         let done = AtomicBool::new(false);
         let ledgers: Vec<Ledger> = thread::scope(|scope| {
             let law = scope.spawn(|| watch_the_law(&server, &done));
-            let clients: Vec<_> =
-                (0..CLIENTS).map(|client| scope.spawn({ let server = &server; move || send_all(server, client) })).collect();
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|client| {
+                    scope.spawn({
+                        let server = &server;
+                        move || send_all(server, client)
+                    })
+                })
+                .collect();
             let ledgers = clients.into_iter().map(|client| client.join().unwrap()).collect();
             done.store(true, Ordering::Relaxed);
             assert!(law.join().unwrap() > 10, "the law was watched under load");

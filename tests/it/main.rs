@@ -1,5 +1,7 @@
 //! The service as its users meet it: the real binary, real sockets, real stores.
 
+#![cfg(test)]
+
 mod kit;
 
 mod cli;

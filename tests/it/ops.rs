@@ -27,7 +27,12 @@ fn metrics_have_the_eight_keys_and_the_law_holds() {
         assert!(metrics[key].is_number(), "{key}: {metrics}");
     }
     assert_eq!(
-        (&metrics["events_received"], &metrics["events_processed"], &metrics["events_rejected"], &metrics["active_workers"]),
+        (
+            &metrics["events_received"],
+            &metrics["events_processed"],
+            &metrics["events_rejected"],
+            &metrics["active_workers"]
+        ),
         (&json!(1), &json!(1), &json!(1), &json!(3)),
     );
     assert_eq!(metrics["shards"].as_array().unwrap().len(), 3);

@@ -59,7 +59,12 @@ fn what_is_acknowledged_under_full_load_is_stored_when_sigterm_comes() {
             let acknowledged = AtomicUsize::new(0);
             let ids: Vec<String> = thread::scope(|scope| {
                 let clients: Vec<_> = (0..CLIENTS)
-                    .map(|client| scope.spawn({ let (server, acknowledged) = (&server, &acknowledged); move || send_until_the_end(server, client, acknowledged) }))
+                    .map(|client| {
+                        scope.spawn({
+                            let (server, acknowledged) = (&server, &acknowledged);
+                            move || send_until_the_end(server, client, acknowledged)
+                        })
+                    })
                     .collect();
                 until("the load to flow", || acknowledged.load(Ordering::Relaxed) > 500 + round * 40);
                 server.signal("TERM");

@@ -29,7 +29,7 @@ pub(crate) fn left_out(why: &str) {
     let test = thread::current().name().unwrap_or("a test").to_owned();
     assert!(env::var("TEST_REQUIRE_MYSQL").as_deref() != Ok("1"), "{test} must run, but {why}");
     // Not `eprintln`, which a passing test keeps to itself.
-    writeln!(std::io::stderr(), "LEFT OUT: {test}: {why}").unwrap();
+    std::io::stderr().write_all(format!("LEFT OUT: {test}: {why}\n").as_bytes()).unwrap();
 }
 
 /// A database of its own on a server; dropped with this.
@@ -53,7 +53,7 @@ impl Database {
     /// On the server of that URL.
     pub(crate) async fn create_on(server: &str) -> Self {
         let name = format!("eventdb_{}", Uuid::now_v7().simple());
-        let mut conn = Conn::from_url(server).await.unwrap();
+        let mut conn = connect(server).await;
         conn.query_drop(format!("CREATE DATABASE {name}")).await.unwrap();
         conn.disconnect().await.unwrap();
         Self { server: server.to_owned(), name }
@@ -86,8 +86,7 @@ impl Database {
 
     /// A plain connection to it, as it comes.
     pub(crate) async fn conn(&self) -> Conn {
-        let opts = Opts::from_url(&self.url()).unwrap();
-        Conn::new(OptsBuilder::from_opts(opts).prefer_socket(false)).await.unwrap()
+        connect(&self.url()).await
     }
 
     /// How many rows the table has.
@@ -98,16 +97,7 @@ impl Database {
 
     /// Kills the connections to this database but the asking one; how many there were.
     pub(crate) async fn kill_connections(&self) -> usize {
-        let mut conn = self.conn().await;
-        let query = format!(
-            "SELECT id FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID()",
-            self.name
-        );
-        let ids: Vec<u64> = conn.query(query).await.unwrap();
-        for id in &ids {
-            conn.query_drop(format!("KILL {id}")).await.unwrap();
-        }
-        ids.len()
+        kill_others(&mut self.conn().await, &self.name).await
     }
 
     /// Waits until a connection to this database executes an insert.
@@ -129,16 +119,35 @@ impl Drop for Database {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
         let dropping = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let mut conn = Conn::from_url(&server).await.map_err(std::io::Error::other)?;
-                let dropped = conn.query_drop(format!("DROP DATABASE {name}")).await;
-                dropped.map_err(std::io::Error::other)
+                let mut conn = Conn::from_url(&server).await?;
+                // The test's connections close in the background, on a thread that waits here.
+                kill_others(&mut conn, &name).await;
+                conn.query_drop("SET lock_wait_timeout = 10").await?;
+                conn.query_drop(format!("DROP DATABASE {name}")).await
             })
         });
         // A server that a test stopped has nothing to be dropped.
         let _ = dropping.join();
     }
+}
+
+/// A plain connection by TCP: by the server's socket the login would be another one.
+pub(crate) async fn connect(url: &str) -> Conn {
+    let opts = Opts::from_url(url).unwrap();
+    Conn::new(OptsBuilder::from_opts(opts).prefer_socket(false)).await.unwrap()
+}
+
+async fn kill_others(conn: &mut Conn, database: &str) -> usize {
+    let query =
+        format!("SELECT id FROM information_schema.processlist WHERE db = '{database}' AND id <> CONNECTION_ID()");
+    let ids: Vec<u64> = conn.query(query).await.unwrap();
+    for id in &ids {
+        // One may be gone by itself meanwhile.
+        let _ = conn.query_drop(format!("KILL {id}")).await;
+    }
+    ids.len()
 }
 
 /// A MariaDB server of the test's own, stopped with this.

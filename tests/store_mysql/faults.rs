@@ -6,7 +6,7 @@ use event_pipeline::storage::{MySql, Storage as _, StoreError};
 use mysql_async::prelude::Queryable as _;
 
 use crate::{
-    mysql::{Database, Made, Server, batch, made, open, with_id},
+    mysql::{Database, Made, Server, batch, connect, made, open, with_id},
     proxy::{Proxy, Replies},
 };
 
@@ -59,13 +59,22 @@ async fn a_dead_host_is_passed_over() {
 }
 
 #[tokio::test]
+async fn of_several_hosts_one_that_may_come_back_is_waited_for() {
+    let Some(database) = Database::create().await else { return };
+    let (dead, alive) = (nowhere(), database.address());
+    let error = open(&format!("mysql://nobody:secret@{dead},{alive}/eventdb")).health().await.unwrap_err();
+    assert!(matches!(&error, StoreError::Transient { code, .. } if code == "io"), "{error}");
+    assert!(error.to_string().contains(&dead) && error.to_string().contains(&alive), "{error}");
+}
+
+#[tokio::test]
 async fn a_host_that_cannot_write_is_left_for_the_next() {
     let (Some(reader), Some(writer)) = (Server::start(&[]), Server::start(&[])) else { return };
     let password = writer.url.split_once('@').unwrap().0.rsplit_once(':').unwrap().1.to_owned();
     let database = Database::create_on(&writer.url).await;
     database.store().await;
     // The same login, database and table on both.
-    let mut conn = mysql_async::Conn::from_url(&reader.url).await.unwrap();
+    let mut conn = connect(&reader.url).await;
     conn.query_drop(format!("CREATE DATABASE {}", database.name)).await.unwrap();
     conn.query_drop(format!("USE {}", database.name)).await.unwrap();
     conn.query_drop(event_pipeline::storage::schema::MYSQL).await.unwrap();
@@ -188,7 +197,7 @@ async fn a_reply_that_comes_too_late_is_never_taken_for_another() {
     let Some(database) = Database::create().await else { return };
     database.store().await;
     let mut proxy = Proxy::start(database.address()).await;
-    let store = open(&database.url_at(&proxy.address)).with_timeout(Duration::from_millis(700));
+    let store = open(&database.url_at(&proxy.address)).with_timeout(Duration::from_secs(2));
     let first = made();
     store.store(&batch(std::slice::from_ref(&first)), 0..1).await.unwrap();
 

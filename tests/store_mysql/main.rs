@@ -3,6 +3,8 @@
 //!
 //! `TEST_MYSQL_URL=$(scripts/mariadb start DIR) cargo test --test store_mysql`
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 #[path = "../kit/mysql.rs"]
 mod mysql;
 #[path = "../kit/proxy.rs"]

@@ -3,9 +3,12 @@
 //! A session that is not as the store needs it is refused: with another time zone the same
 //! insert stores another time, and without strict mode a server changes values silently.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
-use mysql_async::{Conn, Error, Opts, OptsBuilder, Row, SslOpts, from_row_opt, prelude::Queryable as _};
+use mysql_async::{Conn, Error, IoError, Opts, OptsBuilder, Row, SslOpts, from_row_opt, prelude::Queryable as _};
 
 use super::{
     super::StoreError,
@@ -82,7 +85,15 @@ pub(super) fn options(url: &MySqlUrl, host: &Host) -> Opts {
 /// Connects, sets the session and verifies it. Has no limit of its own in time.
 pub(super) async fn open(options: Opts, host: usize) -> Result<Session, StoreError> {
     let failed = |error: Error| judge(&error, Progress::Nothing).error;
-    let mut conn = Conn::new(options).await.map_err(failed)?;
+    let with_tls = options.ssl_opts().is_some();
+    let mut conn = match Conn::new(options).await {
+        Ok(conn) => conn,
+        // So a certificate that is not accepted is told, and nothing else at this point.
+        Err(Error::Io(IoError::Io(error))) if with_tls && error.kind() == ErrorKind::InvalidData => {
+            return Err(StoreError::Misconfigured { code: "tls".to_owned(), message: error.to_string() });
+        }
+        Err(error) => return Err(failed(error)),
+    };
     conn.query_drop(ISOLATION).await.map_err(failed)?;
     conn.query_drop(format!(
         "SET time_zone='+00:00', sql_mode='{SQL_MODE}', innodb_lock_wait_timeout=5, autocommit=1, \

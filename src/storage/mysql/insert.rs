@@ -12,18 +12,18 @@ use mysql_async::{Conn, Error, Params, Row as Answer, Value, prelude::Queryable 
 use uuid::Uuid;
 
 use super::{
-    super::{Batch, Row, StoreError, Stored},
+    super::{BadRow, Batch, Row, StoreError, Stored},
     classify::{Fate, Progress, Verdict, judge, named_row},
     connect::{Session, typed},
 };
-use crate::event::Receipt;
+use crate::event::{Civil, Receipt};
 
 const COLUMNS: usize = 8;
 /// How many rows an insert may have: any number is a sum of a few of them.
 const SHAPES: [usize; 10] = [512, 256, 128, 64, 32, 16, 8, 4, 2, 1];
 /// Most bytes of one statement, however much the server reads.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
-/// Bytes of a row beside its texts: id, type, source, numbers, lengths and types.
+/// Most bytes of a row beside its texts: id, type, source, numbers, lengths and types.
 const ROW_BYTES: usize = 160;
 
 /// The statements of one shape.
@@ -54,14 +54,17 @@ type Receipts = HashMap<Uuid, Option<Receipt>>;
 
 /// Stores `range` of `batch`.
 pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<usize>) -> Result<Stored, Verdict> {
-    let mut order: Vec<usize> = range.collect();
-    // Stable: of equal ids the first in the batch stays first.
-    order.sort_by_key(|index| batch.row(*index).id);
+    let mut order: Vec<(Uuid, usize)> = range.map(|index| (batch.row(index).id, index)).collect();
+    // Of equal ids the first in the batch comes first.
+    order.sort_unstable();
     let mut firsts = order.clone();
-    firsts.dedup_by_key(|index| batch.row(*index).id);
+    firsts.dedup_by_key(|(id, _)| *id);
+    let firsts: Vec<usize> = firsts.into_iter().map(|(_, index)| index).collect();
 
-    let packet = (session.packet_bytes_max / 2).min(STATEMENT_BYTES_MAX);
-    let chunks = split(batch, &firsts, packet);
+    if let Some(index) = firsts.iter().find(|index| bytes(&batch.row(**index)) > session.packet_bytes_max) {
+        return Err(too_large(*index, bytes(&batch.row(*index)), session.packet_bytes_max));
+    }
+    let chunks = split(batch, &firsts, (session.packet_bytes_max / 2).min(STATEMENT_BYTES_MAX));
     let found = if let [(statements, rows)] = chunks.as_slice() {
         single(session, batch, statements, rows).await?
     } else {
@@ -69,10 +72,11 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
     };
 
     let mut duplicates = Vec::new();
-    for same in order.chunk_by(|a, b| batch.row(*a).id == batch.row(*b).id) {
-        let first = batch.row(same[0]);
-        let stored = found.get(&first.id).copied().unwrap_or(Some(first.receipt));
-        duplicates.extend(same.iter().filter(|index| Some(batch.row(**index).receipt) != stored));
+    for same in order.chunk_by(|a, b| a.0 == b.0) {
+        let (id, first) = same[0];
+        let stored = found.get(&id).copied().unwrap_or_else(|| Some(batch.row(first).receipt));
+        let indexes = same.iter().map(|(_, index)| *index);
+        duplicates.extend(indexes.filter(|index| Some(batch.row(*index).receipt) != stored));
     }
     duplicates.sort_unstable();
     Ok(Stored { duplicates })
@@ -82,13 +86,12 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
 fn split<'r>(batch: &Batch, mut rows: &'r [usize], bytes_max: usize) -> Vec<(&'static Statements, &'r [usize])> {
     let mut chunks = Vec::new();
     while !rows.is_empty() {
-        let mut bytes = 0;
+        let mut sum = 0;
         let fitting = rows.iter().take_while(|index| {
-            let row = batch.row(**index);
-            bytes += ROW_BYTES + row.user_id.map_or(0, str::len) + row.processed_data.len();
-            bytes <= bytes_max
+            sum += bytes(&batch.row(**index));
+            sum <= bytes_max
         });
-        // A row that alone is too large is tried all the same: the server has the last word.
+        // A row that is larger has a statement of its own.
         let count = fitting.take(SHAPES[0]).count().max(1);
         let statements = STATEMENTS.iter().find(|statements| statements.rows <= count);
         let statements = statements.expect("the smallest shape is one row");
@@ -97,6 +100,19 @@ fn split<'r>(batch: &Batch, mut rows: &'r [usize], bytes_max: usize) -> Vec<(&'s
         rows = rest;
     }
     chunks
+}
+
+/// About how many bytes of a statement a row takes, rather more than less.
+fn bytes(row: &Row<'_>) -> usize {
+    ROW_BYTES + row.user_id.map_or(0, str::len) + row.processed_data.len()
+}
+
+/// The verdict on a row that no packet holds. It is not even sent: servers answer it by closing
+/// the connection, and so with an error that would be waited out for ever.
+fn too_large(index: usize, bytes: usize, bytes_max: usize) -> Verdict {
+    let message = format!("the row takes {bytes} bytes, but the server's max_allowed_packet is {bytes_max}");
+    let bad = BadRow { row: Some(index), code: "packet_too_large".to_owned(), message };
+    Verdict { error: StoreError::BadRow(bad), fate: Fate::Keep }
 }
 
 /// One statement commits by itself.
@@ -240,18 +256,7 @@ fn id(id: Uuid) -> Value {
 /// Seconds since the epoch as the date and time that they are in UTC, the session's zone. The
 /// server's own conversion gives NULL for what it cannot convert, and NULL stands for "now".
 fn seconds(since_epoch: i64) -> Value {
-    let (days, second) = (since_epoch.div_euclid(86_400), since_epoch.rem_euclid(86_400));
-    // Years that begin with March, so that the leap day is the last of its year; 400 of them
-    // have always the same number of days.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let small = |number: i64| u8::try_from(number).expect("months, days, hours, minutes and seconds are small");
+    let Civil { year, month, day, hour, minute, second } = Civil::from_seconds(since_epoch);
     // Out of what a date holds becomes year 0, which strict mode refuses.
-    let year = u16::try_from(era * 400 + year + next).unwrap_or(0);
-    Value::Date(year, small(month), small(day), small(second / 3600), small(second / 60 % 60), small(second % 60), 0)
+    Value::Date(u16::try_from(year).unwrap_or(0), month, day, hour, minute, second, 0)
 }

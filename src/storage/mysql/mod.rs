@@ -39,7 +39,8 @@ impl MySql {
         Self { pool: Pool::new(url, connections) }
     }
 
-    /// The same store with another limit than [`super::STORE_TIMEOUT`] for one call.
+    /// The same store with another limit than [`super::STORE_TIMEOUT`] for one call, to which
+    /// waiting for a connection, and connecting, may each add as much at most.
     #[must_use]
     pub fn with_timeout(mut self, call: Duration) -> Self {
         self.pool.set_timeout(call);

@@ -96,7 +96,10 @@ impl Pool {
             Err(_) => return Err(busy()),
         };
         let lease = |session| Lease { pool: self, session: Some(session), _permit: permit };
-        while let Some(mut session) = self.pop() {
+        loop {
+            // In a statement of its own: the lock must not be held over a wait.
+            let idle = self.idle().pop();
+            let Some(mut session) = idle else { break };
             let alive = session.idle_since.elapsed() < PING_AFTER
                 || matches!(timeout(self.connect_timeout, session.conn.ping()).await, Ok(Ok(())));
             if alive {
@@ -106,10 +109,6 @@ impl Pool {
             close(session);
         }
         Ok(lease(self.connect().await?))
-    }
-
-    fn pop(&self) -> Option<Session> {
-        self.idle().pop()
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
@@ -152,21 +151,14 @@ impl Pool {
         let mut mended = None;
         let mut waited = None;
         for (host, error) in failures {
-            let code = error.code().to_owned();
-            let message = match error {
-                StoreError::Misconfigured { message, .. } => {
-                    mended.get_or_insert(code);
-                    message
+            let (first, code, message) = match error {
+                StoreError::Misconfigured { code, message } => (&mut mended, code, message),
+                StoreError::Transient { code, message } | StoreError::Ambiguous { code, message } => {
+                    (&mut waited, code, message)
                 }
-                StoreError::Transient { message, .. } | StoreError::Ambiguous { message, .. } => {
-                    waited.get_or_insert(code);
-                    message
-                }
-                StoreError::BadRow(bad) => {
-                    waited.get_or_insert(code);
-                    bad.message
-                }
+                StoreError::BadRow(bad) => (&mut waited, bad.code, bad.message),
             };
+            first.get_or_insert(code);
             words.push(format!("{}: {message}", self.url.hosts[host]));
         }
         let message = words.join("; ");
@@ -198,14 +190,13 @@ impl Pool {
                 tracing::warn!(%from, %to, "store host cannot write: leaving it");
             }
         }
-        let (gone, kept) = std::mem::take(&mut *self.idle()).into_iter().partition(|idle| idle.host == host);
-        self.idle().extend::<Vec<_>>(kept);
-        Vec::into_iter(gone).for_each(close);
+        let gone: Vec<_> = self.idle().extract_if(.., |idle| idle.host == host).collect();
+        gone.into_iter().for_each(close);
     }
 }
 
-/// A connection lent to one call. Dropped without [`Lease::settle`] (a call that was given up),
-/// it is closed.
+/// A connection lent to one call. Dropped before [`Lease::run`] ends (a call
+/// that was given up), it is closed.
 #[derive(Debug)]
 pub(super) struct Lease<'a> {
     pool: &'a Pool,

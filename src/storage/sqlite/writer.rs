@@ -22,6 +22,7 @@ use super::{
     connect::Database,
     insert, table,
 };
+use crate::abort::AbortOnPanic;
 
 /// Rows in a transaction after which no further job is taken into it.
 const GROUP_ROWS: usize = 30_000;
@@ -52,18 +53,6 @@ pub(super) struct Writer {
     database: Option<Database>,
 }
 
-/// Aborts the process if it is dropped by a panic: without this thread nothing is ever stored.
-struct AbortOnPanic;
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!("the thread that writes to sqlite panicked; the process ends");
-            std::process::abort();
-        }
-    }
-}
-
 impl Writer {
     /// Connects to the database at `path`, which must be there.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
@@ -72,7 +61,8 @@ impl Writer {
 
     /// Answers messages until all senders are gone, then closes the database.
     pub(super) fn run(mut self, queue: &flume::Receiver<Message>) {
-        let _guard = AbortOnPanic;
+        // Without this thread nothing is ever stored.
+        let _guard = AbortOnPanic("thread that writes to SQLite");
         let mut jobs = Vec::new();
         let mut kept = None;
         while let Some(message) = kept.take().or_else(|| queue.recv().ok()) {

@@ -1,16 +1,16 @@
 //! What the tests speak through: the server, a client, the stores.
 
-pub mod client;
-pub mod server;
-pub mod store;
+pub(crate) mod client;
+pub(crate) mod server;
+pub(crate) mod store;
 
 use std::time::{Duration, Instant};
 
 /// Longer than any step of a test takes; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for a condition.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
     while !holds() {
         assert!(since.elapsed() < PATIENCE, "waited in vain for: {what}");

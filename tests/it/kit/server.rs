@@ -18,15 +18,15 @@ use super::{
 };
 
 /// A running server; killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     log: Arc<Mutex<Vec<Value>>>,
-    pub data_dir: Arc<TempDir>,
+    pub(crate) data_dir: Arc<TempDir>,
 }
 
 /// The binary under test.
-pub fn binary() -> Command {
+pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_event-pipeline"));
     // The tests' own environment must not set anything up.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EVENT_PIPELINE_")) {
@@ -37,12 +37,12 @@ pub fn binary() -> Command {
 
 impl Server {
     /// Starts on a free port, with a data directory of its own and these settings besides.
-    pub fn start(settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::new(TempDir::new().unwrap()), settings)
     }
 
     /// Starts in a directory that another server may have used before.
-    pub fn start_in(data_dir: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_in(data_dir: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
         let mut command = binary();
         command.args(["serve", "--listen", "127.0.0.1:0", "--log.format", "json"]);
         command.arg("--data_dir").arg(data_dir.path().join("data"));
@@ -71,41 +71,37 @@ impl Server {
         Self { child, address, log, data_dir }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// A connection that is kept alive.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.client().request("GET", path, &[], b"")
     }
 
-    pub fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
         self.client().post(path, body)
     }
 
     /// One number of `GET /metrics`.
-    pub fn metric(&self, key: &str) -> u64 {
+    pub(crate) fn metric(&self, key: &str) -> u64 {
         let metrics = self.get("/metrics").json();
         metrics[key].as_f64().unwrap_or_else(|| panic!("no number {key} in {metrics}")) as u64
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends a signal by name, such as `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
         assert!(status.success());
     }
 
     /// Waits for the end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -117,18 +113,18 @@ impl Server {
     }
 
     /// SIGTERM, and the exit code.
-    pub fn stop(&mut self) -> Option<i32> {
+    pub(crate) fn stop(&mut self) -> Option<i32> {
         self.signal("TERM");
         self.wait().code()
     }
 
     /// The log so far, an entry a line.
-    pub fn log(&self) -> Vec<Value> {
+    pub(crate) fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
     }
 
     /// Where the default SQLite store lies.
-    pub fn sqlite_path(&self) -> std::path::PathBuf {
+    pub(crate) fn sqlite_path(&self) -> std::path::PathBuf {
         self.data_dir.path().join("data/events.db")
     }
 }
@@ -144,7 +140,7 @@ impl Drop for Server {
 }
 
 /// Runs the binary to its end: exit code, standard output, standard error.
-pub fn run(command: &mut Command) -> (i32, String, String) {
+pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut out, mut err) = (String::new(), String::new());
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();

@@ -11,7 +11,7 @@ use super::server::Server;
 mod mysql;
 
 /// A store for one test.
-pub enum Store {
+pub(crate) enum Store {
     /// The embedded one, in the server's data directory.
     Sqlite,
     /// A database of its own on the server that `TEST_MYSQL_URL` names.
@@ -20,22 +20,22 @@ pub enum Store {
 
 /// A row, as it lies there; times as `YYYY-MM-DD HH:MM:SS` in UTC.
 #[derive(Debug)]
-pub struct StoredRow {
-    pub id: String,
-    pub kind: String,
-    pub source: String,
-    pub user_id: Option<String>,
-    pub processed_data: Value,
-    pub processing_time_ms: i64,
-    pub created_at: String,
-    pub processed_at: String,
+pub(crate) struct StoredRow {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) source: String,
+    pub(crate) user_id: Option<String>,
+    pub(crate) processed_data: Value,
+    pub(crate) processing_time_ms: i64,
+    pub(crate) created_at: String,
+    pub(crate) processed_at: String,
 }
 
 const COLUMNS: &str = "id, type, source, user_id, processed_data, processing_time_ms, created_at, processed_at";
 
 impl Store {
     /// SQLite, and MySQL or MariaDB where there is one; says so where there is none.
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let runtime = Runtime::new().unwrap();
         let mut stores = vec![Self::Sqlite];
         if let Some(database) = runtime.block_on(mysql::Database::create()) {
@@ -44,7 +44,7 @@ impl Store {
         stores
     }
 
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
             Self::MySql(..) => "MySQL",
@@ -52,7 +52,7 @@ impl Store {
     }
 
     /// The setting `store`.
-    pub fn setting(&self) -> String {
+    pub(crate) fn setting(&self) -> String {
         match self {
             Self::Sqlite => "sqlite".to_owned(),
             Self::MySql(database, _) => database.url(),
@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// All rows.
-    pub fn rows(&self, server: &Server) -> Vec<StoredRow> {
+    pub(crate) fn rows(&self, server: &Server) -> Vec<StoredRow> {
         match self {
             Self::Sqlite => sqlite_rows(server),
             Self::MySql(database, runtime) => runtime.block_on(mysql_rows(database)),

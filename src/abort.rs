@@ -2,7 +2,7 @@
 
 /// Aborts the process if it is dropped by a panic.
 #[derive(Debug)]
-pub(super) struct AbortOnPanic(pub(super) &'static str);
+pub(crate) struct AbortOnPanic(pub(crate) &'static str);
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
