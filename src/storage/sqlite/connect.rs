@@ -1,12 +1,12 @@
 //! Opening: the file, made with mode 0600, and connections in the one mode that is safe here.
 //!
-//! A connection that [`open_writer`] returns loses no commit at a power loss: its log is synced
+//! What [`Database::to_write`] opens loses no commit at a power loss: its log is synced
 //! with every commit, and the settings that make it so were read back.
 
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -73,14 +73,77 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// The connection that writes. It does not make the file: one that vanished while in use must be
-/// noticed.
-///
-/// # Errors
-/// [`StoreError`] where the file is no database, or cannot be written safely.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+/// A connection, and the file that it was opened on. What is written to a file that was moved
+/// away or removed is lost with it, and SQLite would not notice.
+#[derive(Debug)]
+pub(super) struct Database {
+    path: PathBuf,
+    connection: Connection,
+    /// Device and inode.
+    file: Option<(u64, u64)>,
+}
+
+impl Database {
+    /// The connection that writes. It does not make the file: one that vanished while in use must
+    /// be noticed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file is no database, or cannot be written safely.
+    pub(super) fn to_write(path: &Path) -> Result<Self, StoreError> {
+        Self::opened(path, OpenFlags::SQLITE_OPEN_READ_WRITE, set_up_writer)
+    }
+
+    /// A connection that reads, and never waits for the one that writes.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file is no database or cannot be read.
+    pub(super) fn to_read(path: &Path) -> Result<Self, StoreError> {
+        Self::opened(path, OpenFlags::SQLITE_OPEN_READ_ONLY, |_, _| Ok(()))
+    }
+
+    fn opened(
+        path: &Path,
+        mode: OpenFlags,
+        set_up: fn(&Connection, &Path) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let file = identity(path);
+        let connection = open(path, mode).map_err(|error| classify(&error, path, None))?;
+        set_up(&connection, path)?;
+        Ok(Self { path: path.to_owned(), connection, file })
+    }
+
+    /// The connection, while the file is where it was.
+    ///
+    /// # Errors
+    /// [`StoreError::Misconfigured`] where it is another or gone.
+    pub(super) fn in_place(&mut self) -> Result<&mut Connection, StoreError> {
+        if self.file.is_some() && identity(&self.path) == self.file {
+            return Ok(&mut self.connection);
+        }
+        let message = format!(
+            "the database {} was moved, removed or replaced while in use; put it back, or start the service again",
+            self.path.display()
+        );
+        Err(StoreError::Misconfigured { code: "SQLITE_MOVED".into(), message })
+    }
+
+    /// The connection, wherever the file is now.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Closes it.
+    pub(super) fn close(self) -> rusqlite::Result<()> {
+        self.connection.close().map_err(|(_, error)| error)
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+fn set_up_writer(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| classify(&error, path, None);
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
     connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
@@ -95,16 +158,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     }
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |_| Ok(())).map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(failed)?;
-    Ok(connection)
-}
-
-/// A connection that reads, and never waits for the one that writes.
-///
-/// # Errors
-/// [`StoreError`] where the file is no database or cannot be read.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| classify(&error, path, None))
+    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(failed)
 }
 
 fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     super::{StoreError, StoredEvent},
     classify::classify,
-    connect,
+    connect::Database,
 };
 
 const FETCH: &str = "\
@@ -27,7 +27,7 @@ pub(super) struct Reader {
 
 #[derive(Debug)]
 enum Slot {
-    Open(Connection),
+    Open(Database),
     /// To be opened anew, after an error that only a new connection can see mended.
     Lost,
     /// For good.
@@ -37,7 +37,7 @@ enum Slot {
 impl Reader {
     /// Connects to the database at `path`, which must be there.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { path: path.to_owned(), slot: Mutex::new(Slot::Open(connect::open_reader(path)?)) })
+        Ok(Self { path: path.to_owned(), slot: Mutex::new(Slot::Open(Database::to_read(path)?)) })
     }
 
     /// The event of that id.
@@ -78,13 +78,13 @@ impl Reader {
     fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*slot, Slot::Lost) {
-            *slot = Slot::Open(connect::open_reader(&self.path)?);
+            *slot = Slot::Open(Database::to_read(&self.path)?);
         }
-        let Slot::Open(connection) = &*slot else {
+        let Slot::Open(database) = &mut *slot else {
             let message = format!("the database {} was closed; start the service again", self.path.display());
             return Err(StoreError::Transient { code: "SQLITE_CLOSED".into(), message });
         };
-        let result = read(connection);
+        let result = database.in_place().and_then(|connection| read(connection));
         if matches!(result, Err(StoreError::Misconfigured { .. })) {
             *slot = Slot::Lost;
         }

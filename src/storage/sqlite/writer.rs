@@ -9,6 +9,7 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
+    slice,
     sync::Arc,
 };
 
@@ -18,7 +19,8 @@ use tokio::sync::oneshot;
 use super::{
     super::{Batch, Migration, StoreError, Stored},
     classify::{classify, classify_commit},
-    connect, insert, table,
+    connect::Database,
+    insert, table,
 };
 use crate::abort::AbortOnPanic;
 
@@ -48,13 +50,13 @@ pub(super) struct Job {
 pub(super) struct Writer {
     path: PathBuf,
     /// `None` after a failure that left it in doubt.
-    connection: Option<Connection>,
+    database: Option<Database>,
 }
 
 impl Writer {
     /// Connects to the database at `path`, which must be there.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { path: path.to_owned(), connection: Some(connect::open_writer(path)?) })
+        Ok(Self { path: path.to_owned(), database: Some(Database::to_write(path)?) })
     }
 
     /// Answers messages until all senders are gone, then closes the database.
@@ -92,6 +94,10 @@ impl Writer {
         let mut results = Vec::with_capacity(jobs.len());
         if let Err(error) = self.attempt(jobs, &mut results) {
             self.roll_back(&error);
+            if matches!(error, StoreError::BadRow(_)) && jobs.len() > 1 {
+                // Whose row it was is certain only where each is alone.
+                return jobs.iter().flat_map(|job| self.transact(slice::from_ref(job))).collect();
+            }
             for result in &mut results {
                 // A refused row is refused whatever became of the others.
                 if !matches!(result, Err(StoreError::BadRow(_))) {
@@ -103,7 +109,8 @@ impl Writer {
         results
     }
 
-    /// One transaction. Where it fails, `results` has what was found out before.
+    /// One transaction. Where it fails, `results` has what was found out before; it fails with a
+    /// [`StoreError::BadRow`] where a row was refused at a cost to all.
     fn attempt(&mut self, jobs: &[Job], results: &mut Vec<Result<Stored, StoreError>>) -> Result<(), StoreError> {
         let (connection, path) = self.connected()?;
         let failed = |error: rusqlite::Error| classify(&error, path, None);
@@ -112,13 +119,11 @@ impl Writer {
             connection.execute_batch("SAVEPOINT job").map_err(failed)?;
             match insert::insert(connection, path, &job.batch, job.rows.clone()) {
                 Ok(stored) => results.push(Ok(stored)),
-                Err(StoreError::BadRow(bad)) => {
-                    let message = format!("{} (the row of another batch)", bad.message);
-                    let code = bad.code.clone();
-                    results.push(Err(StoreError::BadRow(bad)));
+                Err(error @ StoreError::BadRow(_)) => {
+                    results.push(Err(error.clone()));
                     // A trigger can roll back more than its statement.
                     if connection.is_autocommit() {
-                        return Err(StoreError::Transient { code, message });
+                        return Err(error);
                     }
                     connection.execute_batch("ROLLBACK TO job").map_err(failed)?;
                 }
@@ -126,45 +131,44 @@ impl Writer {
             }
             connection.execute_batch("RELEASE job").map_err(failed)?;
         }
+        // What the table checks only here (deferred foreign keys) is a bad row, too.
         connection.execute_batch("COMMIT").map_err(|error| classify_commit(&error, path))
     }
 
     /// Brings the connection back to where no transaction is open, or parts with it.
     fn roll_back(&mut self, error: &StoreError) {
-        let Some(connection) = &self.connection else { return };
+        let Some(connection) = self.database.as_ref().map(Database::connection) else { return };
         // What an operator mends, such as a file that was replaced, only a new connection sees.
         let mended_outside = matches!(error, StoreError::Misconfigured { .. });
         let certain =
             connection.is_autocommit() || (connection.execute_batch("ROLLBACK").is_ok() && connection.is_autocommit());
         if mended_outside || !certain {
-            self.connection = None;
+            self.database = None;
         }
     }
 
+    /// Creates or checks the table.
     pub(super) fn migrate(&mut self) -> Result<Migration, StoreError> {
-        self.connected()?;
-        let connection = self.connection.as_mut().expect("connected has just returned it");
-        let result = table::migrate(connection, &self.path);
+        let result = self.connected().and_then(|(connection, path)| table::migrate(connection, path));
         if let Err(error) = &result {
             self.roll_back(error);
         }
         result
     }
 
-    fn connected(&mut self) -> Result<(&Connection, &Path), StoreError> {
-        if self.connection.is_none() {
-            self.connection = Some(connect::open_writer(&self.path)?);
-        }
-        let connection = self.connection.as_ref().expect("it was put there above");
-        Ok((connection, &self.path))
+    fn connected(&mut self) -> Result<(&mut Connection, &Path), StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => Database::to_write(&self.path)?,
+        };
+        Ok((self.database.insert(database).in_place()?, &self.path))
     }
 
     /// Carries the log over into the database, so that one file has everything.
     fn close(self) {
-        let Some(connection) = self.connection else { return };
-        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        let closed = checkpoint.and_then(|()| connection.close().map_err(|(_, error)| error));
-        if let Err(error) = closed {
+        let Some(database) = self.database else { return };
+        let checkpoint = database.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = checkpoint.and_then(|()| database.close()) {
             tracing::warn!(%error, "could not close sqlite cleanly; its log is read when it is next opened");
         }
     }
@@ -172,7 +176,7 @@ impl Writer {
     /// The connection, for tests that make it fail.
     #[cfg(test)]
     pub(super) fn connection(&self) -> Option<&Connection> {
-        self.connection.as_ref()
+        self.database.as_ref().map(Database::connection)
     }
 }
 

@@ -48,16 +48,28 @@ fn a_value_that_the_tables_check_refuses_is_a_bad_row() {
 }
 
 #[test]
-fn a_trigger_that_rolls_everything_back_lets_the_neighbours_be_repeated() {
+fn a_trigger_that_rolls_everything_back_costs_its_own_job_only() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("events.db");
     let mut writer = writer(&path);
     refuse_bad_users(&path, "ROLLBACK");
-    let group = || [batch(&[(1, 1)]), batch_with_bad_row(10), batch(&[(20, 1)])];
-    assert_eq!(kinds(&store_group(&mut writer, group())), ["transient", "bad row", "transient"]);
-    assert!(ids(&path).is_empty());
-    let [first, _, last] = group();
-    assert_eq!(kinds(&store_group(&mut writer, [first, last])), ["stored", "stored"]);
+    let results = store_group(&mut writer, [batch(&[(1, 1)]), batch_with_bad_row(10), batch(&[(20, 1)])]);
+    assert_eq!(kinds(&results), ["stored", "bad row", "stored"]);
+    assert!(matches!(&results[1], Err(StoreError::BadRow(bad)) if bad.row == Some(2)), "{results:?}");
+    assert_eq!(ids(&path), [1, 20]);
+}
+
+#[test]
+fn a_row_that_only_the_commit_refuses_costs_its_own_job_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("events.db");
+    let reference = "user_id VARCHAR(50) REFERENCES users DEFERRABLE INITIALLY DEFERRED";
+    let table = crate::storage::schema::SQLITE.replace("user_id VARCHAR(50)", reference);
+    let users = "CREATE TABLE users (name TEXT PRIMARY KEY); INSERT INTO users VALUES ('Zoë'), ('good');";
+    stranger(&path).execute_batch(&format!("{users}{table}")).unwrap();
+    let mut writer = Writer::open(&path).unwrap();
+    let results = store_group(&mut writer, [batch(&[(1, 1)]), batch_with_bad_row(10), batch(&[(20, 1)])]);
+    assert_eq!(kinds(&results), ["stored", "bad row", "stored"]);
     assert_eq!(ids(&path), [1, 20]);
 }
 
@@ -117,6 +129,22 @@ fn a_file_that_became_another_is_opened_anew() {
     let results = store_group(&mut writer, [batch(&[(1, 1)])]);
     assert_eq!(kinds(&results), ["misconfigured"], "{results:?}");
     assert!(writer.connection().is_none(), "only a new connection can see it mended");
+    assert_eq!(kinds(&store_group(&mut writer, [batch(&[(1, 1)])])), ["stored"]);
+    assert_eq!(ids(&path), [1]);
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_noticed_and_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("events.db");
+    let mut writer = writer(&path);
+    let aside = directory.path().join("aside.db");
+    std::fs::rename(&path, &aside).unwrap();
+    let results = store_group(&mut writer, [batch(&[(1, 1)])]);
+    assert_eq!(results[0].as_ref().unwrap_err().code(), "SQLITE_MOVED");
+    assert_eq!(kinds(&store_group(&mut writer, [batch(&[(1, 1)])])), ["transient"], "there is no file");
+    assert!(!path.exists(), "no empty database takes its place");
+    std::fs::rename(&aside, &path).unwrap();
     assert_eq!(kinds(&store_group(&mut writer, [batch(&[(1, 1)])])), ["stored"]);
     assert_eq!(ids(&path), [1]);
 }

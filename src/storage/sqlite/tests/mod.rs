@@ -15,6 +15,7 @@ use crate::{
     storage::{Batch, Migration, Row, Storage as _, StoreError, Stored},
 };
 
+mod classify;
 mod group;
 mod open;
 mod store;

@@ -131,6 +131,7 @@ async fn dropping_it_stores_what_waits_and_leaves_one_file() {
         // Polled once, so that it is queued, and given up.
         assert!(futures_util::FutureExt::now_or_never(sqlite.store(&rows, 0..1)).is_none_or(|result| result.is_ok()));
     }
+    sqlite.health().await.unwrap();
     drop(sqlite);
     let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["events.db"]);
@@ -140,4 +141,28 @@ async fn dropping_it_stores_what_waits_and_leaves_one_file() {
     for n in 0..20 {
         assert!(again.fetch(Uuid::from_u128(n)).await.unwrap().is_some());
     }
+}
+
+#[test]
+fn a_panic_of_the_thread_ends_the_process() {
+    const CHILD: &str = "EVENT_PIPELINE_TEST_SQLITE_PANIC";
+    if let Some(path) = std::env::var_os(CHILD) {
+        let mut writer = writer(Path::new(&path));
+        let rows = batch(&[(1, 1)]);
+        let (reply, _answer) = oneshot::channel();
+        let beyond = Job { batch: rows, rows: 0..2, reply };
+        let (queue, messages) = flume::bounded(1);
+        queue.send(super::super::writer::Message::Store(beyond)).unwrap();
+        assert_eq!(writer.migrate(), Ok(Migration::Unchanged));
+        drop(std::thread::spawn(move || writer.run(&messages)).join());
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let this = std::thread::current().name().unwrap().to_owned();
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &this, "--nocapture"])
+        .env(CHILD, directory.path().join("events.db"))
+        .output()
+        .unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.status), Some(6), "{child:?}");
 }
