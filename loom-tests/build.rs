@@ -1,5 +1,9 @@
-//! Compiles this member, and no other, for loom: on the whole tree the flag would break tokio.
+//! Sets `cfg(loom)` for this member alone: on the whole tree it would break other crates.
 
 fn main() {
-    println!("cargo::rustc-cfg=loom");
+    std::io::Write::write_all(
+        &mut std::io::stdout(),
+        b"cargo::rustc-cfg=loom\ncargo::rustc-check-cfg=cfg(loom)\ncargo::rerun-if-changed=build.rs\n",
+    )
+    .expect("cargo reads what a build script prints");
 }

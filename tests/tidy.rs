@@ -1,5 +1,7 @@
 //! Rules about the files themselves, which a compiler does not check.
 
+#![cfg(test)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

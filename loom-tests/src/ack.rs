@@ -1,41 +1,31 @@
-//! The acknowledgement hand-off wakes every waiter, who then sees all that was noted.
+//! The latch: who waits is always woken, and then sees what was noted.
 
 use std::{
-    sync::Arc,
+    sync::atomic::AtomicBool as Observed,
     task::{Context, Wake, Waker},
 };
 
 use loom::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    model,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
 };
 
-use crate::sync::{
-    AckLatch,
-    planted::{Bug, plant},
-};
+use crate::sync::{AckLatch, Bug, plant};
 
-/// A waiting task: it knows whether it was woken.
-struct Task(AtomicBool);
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// A request that waits for some events, and what was noted of each.
+/// A request of two events, each settled by a thread of its own, which notes the outcome first.
+/// The notes are relaxed: only the latch can make them be seen.
 struct Request {
     latch: AckLatch,
     notes: [AtomicU32; 2],
-    task: Arc<Task>,
 }
 
 impl Request {
-    fn of(events: u32) -> Arc<Self> {
-        let notes = [AtomicU32::new(0), AtomicU32::new(0)];
-        let task = Arc::new(Task(AtomicBool::new(false)));
-        Arc::new(Self { latch: AckLatch::new(events), notes, task })
+    fn new() -> Self {
+        Self { latch: AckLatch::new(2), notes: [AtomicU32::new(0), AtomicU32::new(0)] }
     }
 
     fn settle(&self, event: usize) {
@@ -43,77 +33,85 @@ impl Request {
         self.latch.complete(1);
     }
 
-    fn is_ready(&self) -> bool {
-        let waker = Waker::from(Arc::clone(&self.task));
-        self.latch.poll_done(&mut Context::from_waker(&waker)).is_ready()
-    }
-
-    fn noted(&self) -> u32 {
-        self.notes.iter().map(|note| note.load(Ordering::Relaxed)).sum()
-    }
-
-    /// To be asked when all is settled: a task that had to wait was woken.
-    fn check_woken(&self, had_to_wait: bool) {
-        assert!(!had_to_wait || self.task.0.load(Ordering::SeqCst), "a wake-up was lost");
-        assert!(self.is_ready(), "everything is settled, and the latch is shut");
+    fn assert_noted(&self) {
+        let noted = self.notes.iter().all(|note| note.load(Ordering::Relaxed) == 1);
+        assert!(noted, "ready, and a note is not to be seen");
     }
 }
 
-/// Two shards settle one event each, the request waits for both.
-fn two_shards_settle_one_request() {
-    let request = Request::of(2);
-    let shards: Vec<_> = (0..2)
-        .map(|event| {
-            let request = Arc::clone(&request);
-            thread::spawn(move || request.settle(event))
-        })
-        .collect();
-    let ready = request.is_ready();
-    if ready {
-        assert_eq!(request.noted(), 2, "the waiter goes on without a note");
+/// A waker that tells whether it was used. Its flag is no part of the model: it is looked at when
+/// the settlers have ended.
+#[derive(Default)]
+struct Bell(Observed);
+
+impl Wake for Bell {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
-    shards.into_iter().for_each(|shard| shard.join().unwrap());
-    request.check_woken(!ready);
 }
 
-/// One shard settles two requests that wait on different threads.
-fn one_shard_settles_two_requests() {
-    let requests = [Request::of(1), Request::of(1)];
-    let shard = thread::spawn({
-        let requests = requests.clone();
-        move || requests.iter().for_each(|request| request.settle(0))
+/// Two threads settle while a task asks once: either it is ready, with both notes to be seen, or it
+/// will be woken, and is ready then. Nothing blocks here, since loom cannot end a model that does.
+/// `asked_before`: whether somebody with another waker has asked already.
+fn hand_over(asked_before: bool) {
+    model(move || {
+        let request = Arc::new(Request::new());
+        let settlers: Vec<_> = (0..2)
+            .map(|event| {
+                let request = Arc::clone(&request);
+                thread::spawn(move || request.settle(event))
+            })
+            .collect();
+        let bell = std::sync::Arc::new(Bell::default());
+        let waker = Waker::from(std::sync::Arc::clone(&bell));
+        let mut cx = Context::from_waker(&waker);
+        if asked_before && request.latch.poll_done(&mut Context::from_waker(Waker::noop())).is_ready() {
+            request.assert_noted();
+        }
+        let ready = request.latch.poll_done(&mut cx).is_ready();
+        if ready {
+            request.assert_noted();
+        }
+        settlers.into_iter().for_each(|settler| settler.join().unwrap());
+        assert!(ready || bell.0.load(Ordering::Relaxed), "a wake-up was lost");
+        assert!(request.latch.poll_done(&mut cx).is_ready(), "woken for nothing");
     });
-    let other = thread::spawn({
-        let second = Arc::clone(&requests[1]);
-        move || second.is_ready()
-    });
-    let ready = [requests[0].is_ready(), other.join().unwrap()];
-    shard.join().unwrap();
-    for (request, ready) in requests.iter().zip(ready) {
-        request.check_woken(!ready);
-    }
 }
 
 #[test]
-fn the_hand_off_wakes_the_waiter_when_two_shards_settle() {
-    loom::model(two_shards_settle_one_request);
+fn the_one_who_waits_is_woken_and_sees_all_notes() {
+    hand_over(false);
 }
 
 #[test]
-fn the_hand_off_wakes_every_waiter() {
-    loom::model(one_shard_settles_two_requests);
+fn a_later_waker_takes_the_place_of_an_earlier_one() {
+    hand_over(true);
 }
 
 #[test]
 #[should_panic(expected = "a wake-up was lost")]
-fn waiting_without_a_second_look_is_caught() {
-    let _planted = plant(Bug::AckLooksOnce);
-    loom::model(two_shards_settle_one_request);
+fn a_missing_second_look_is_found() {
+    plant(Bug::NoSecondLook);
+    hand_over(false);
 }
 
 #[test]
-#[should_panic(expected = "the waiter goes on without a note")]
-fn settling_without_release_is_caught() {
-    let _planted = plant(Bug::AckSettledRelaxed);
-    loom::model(two_shards_settle_one_request);
+#[should_panic(expected = "a wake-up was lost")]
+fn settling_in_two_steps_is_found() {
+    plant(Bug::SplitUpdates);
+    hand_over(false);
+}
+
+#[test]
+#[should_panic(expected = "ready, and a note is not to be seen")]
+fn weak_settling_is_found() {
+    plant(Bug::RelaxedUpdates);
+    hand_over(false);
+}
+
+#[test]
+#[should_panic(expected = "ready, and a note is not to be seen")]
+fn a_weak_look_is_found() {
+    plant(Bug::RelaxedLoads);
+    hand_over(false);
 }

@@ -1,14 +1,20 @@
-//! Every interleaving of small models of `src/sync`, run by loom:
-//! `cargo test -p loom-tests --release`.
+//! Models of the primitives in `src/sync`, of which loom runs every interleaving.
 //!
-//! Each file has a primitive's promises as tests, and for each promise a bug planted in the
-//! primitive that the same model catches: a check that could not fail would prove nothing.
-#![cfg(test)]
+//! `cargo test -p loom-tests --release` is the whole command. Each model states what must hold;
+//! beside it stands the same model with a bug planted, which must be found. A model is small,
+//! two or three threads and a bound of one or two: what goes wrong, goes wrong there already.
+//!
+//! Loom takes SeqCst for AcqRel, has at most five threads, and knows no time.
 
+#[cfg(test)]
 #[path = "../../src/sync/mod.rs"]
 pub mod sync;
 
+#[cfg(test)]
 mod ack;
+#[cfg(test)]
 mod credits;
+#[cfg(test)]
 mod gate;
+#[cfg(test)]
 mod tally;

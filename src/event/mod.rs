@@ -24,7 +24,7 @@ mod validate;
 pub use encode::{DecodeError, RecordReader, decode, encode, encoded_len};
 pub use parse::{BodyError, Judged, Parser, Shape, Stamp};
 pub use reject::{Code, Rejection};
-pub use time::{Micros, SECONDS_MAX, SECONDS_MIN, SqlSeconds};
+pub use time::{Civil, Micros, SECONDS_MAX, SECONDS_MIN};
 pub use validate::{ContractOnly, Refusal, Validator};
 
 /// Longest `user_id`, in characters: the column is `VARCHAR(50)`.
@@ -146,3 +146,6 @@ pub struct Event<'a> {
     /// The client's `data`, byte for byte: one JSON object, at most [`DATA_DEPTH_MAX`] deep.
     pub data: &'a str,
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! costs one bit a level. It judges no values; lone surrogates and huge numbers pass.
 
 use memchr::{memchr, memchr2};
+use smallvec::SmallVec;
 
 /// Where a text stops being JSON, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +31,13 @@ pub(super) fn check(body: &[u8]) -> Result<&str, Malformed> {
 /// The open objects and arrays, one bit each: set for an object.
 #[derive(Default)]
 struct Nest {
-    bits: Vec<u64>,
+    bits: SmallVec<[u64; 4]>,
     depth: usize,
 }
 
 impl Nest {
     fn open(&mut self, object: bool) {
-        if self.depth.is_multiple_of(64) {
-            self.bits.truncate(self.depth / 64);
+        if self.depth / 64 == self.bits.len() {
             self.bits.push(0);
         }
         let word = &mut self.bits[self.depth / 64];
@@ -152,11 +152,12 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         let start = self.at;
         loop {
+            let rest = &self.text.as_bytes()[self.at..];
+            self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f)).unwrap_or(rest.len());
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                Some(0..=0x1f) => return Err(self.broken("a control character stands in a string")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.broken("a control character stands in a string")),
                 None => return Err(self.broken("expected the string's closing quote")),
             }
         }

@@ -61,6 +61,15 @@ impl TapeParser {
     }
 }
 
+#[cfg(test)]
+impl TapeParser {
+    /// Memory that is kept for the next body, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let marks = size_of_val(self.buffers.structural_indexes());
+        self.copy.capacity() + self.tape.0.capacity() * size_of::<Node<'_>>() + marks
+    }
+}
+
 /// A place on the tape and among the marks.
 #[derive(Clone, Copy)]
 struct Place {

@@ -172,28 +172,56 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
-/// Date and time of day, with `between` them.
-fn write_civil(f: &mut fmt::Formatter<'_>, seconds: i64, between: char) -> fmt::Result {
-    let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_A_DAY));
-    let second = seconds.rem_euclid(SECONDS_A_DAY);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    write!(f, "{year:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}")
+/// A moment in UTC as calendars write it, in whole seconds. Shown as SQL writes it:
+/// `2026-01-15 10:30:00`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    /// Of the common era; 0 and below lie before it.
+    pub year: i64,
+    /// From 1.
+    pub month: u8,
+    /// From 1.
+    pub day: u8,
+    /// From 0.
+    pub hour: u8,
+    /// From 0.
+    pub minute: u8,
+    /// From 0.
+    pub second: u8,
+}
+
+impl Civil {
+    /// The moment so many seconds after 1970-01-01T00:00:00Z.
+    pub fn from_seconds(seconds: i64) -> Self {
+        let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_A_DAY));
+        let second = seconds.rem_euclid(SECONDS_A_DAY);
+        let small = |number: i64| u8::try_from(number).expect("months, days, hours, minutes and seconds are small");
+        Self {
+            year,
+            month: small(month),
+            day: small(day),
+            hour: small(second / 3_600),
+            minute: small(second / 60 % 60),
+            second: small(second % 60),
+        }
+    }
+
+    fn write(self, f: &mut fmt::Formatter<'_>, between: char) -> fmt::Result {
+        let Self { year, month, day, hour, minute, second } = self;
+        write!(f, "{year:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+impl fmt::Display for Civil {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, ' ')
+    }
 }
 
 /// RFC 3339 with microseconds, in UTC: `2026-01-15T10:30:00.000123Z`.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_civil(f, self.seconds(), 'T')?;
+        Civil::from_seconds(self.seconds()).write(f, 'T')?;
         write!(f, ".{:06}Z", self.0.rem_euclid(MICROS_A_SECOND))
-    }
-}
-
-/// Seconds since the epoch, written as SQL writes a time in UTC: `2026-01-15 10:30:00`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SqlSeconds(pub i64);
-
-impl fmt::Display for SqlSeconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_civil(f, self.0, ' ')
     }
 }

@@ -52,7 +52,7 @@ impl AckLatch {
         }
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         #[cfg(loom)]
-        if is_planted(Bug::AckLooksOnce) {
+        if super::planted::is_planted(super::Bug::NoSecondLook) {
             return Poll::Pending;
         }
         // The second look: the last event may have been settled before the waker was there.

@@ -113,7 +113,7 @@ pub fn take_all<'a>(wants: impl Iterator<Item = (&'a Credits, Amount)> + Clone) 
     for (position, (credits, amount)) in wants.clone().enumerate() {
         if !credits.try_take(amount) {
             #[cfg(loom)]
-            if is_planted(Bug::RefusalKeepsCredits) {
+            if super::planted::is_planted(super::Bug::KeepsWhatItTook) {
                 return Err(position);
             }
             for (credits, amount) in wants.take(position) {

@@ -13,7 +13,7 @@ mod credits;
 mod gate;
 mod padded;
 #[cfg(loom)]
-pub(crate) mod planted;
+mod planted;
 mod shim;
 mod tally;
 
@@ -21,4 +21,6 @@ pub use ack::AckLatch;
 pub use credits::{Amount, Credits, take_all};
 pub use gate::Gate;
 pub use padded::Padded;
+#[cfg(loom)]
+pub use planted::{Bug, plant};
 pub use tally::{Tally, TallySnapshot};

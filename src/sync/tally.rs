@@ -89,10 +89,8 @@ impl Tally {
     /// All counters, in an order of reading that keeps the law.
     pub fn snapshot(&self) -> TallySnapshot {
         #[cfg(loom)]
-        if is_planted(Bug::ArrivalsReadFirst) {
-            let received = self.received.load(Ordering::SeqCst);
-            let processed = self.processed.load(Ordering::SeqCst);
-            return TallySnapshot { received, processed, ..TallySnapshot::default() };
+        if super::planted::is_planted(super::Bug::ReadsArrivalsFirst) {
+            return self.snapshot_arrivals_first();
         }
         // Ordering: Acquire pairs with the Release of what leaves; it also keeps the reads in this
         // order. What came is read last, and needs no more than that.
@@ -101,6 +99,17 @@ impl Tally {
         let processed = self.processed.load(Ordering::Acquire);
         let received = self.received.load(Ordering::Relaxed);
         let recovered = self.recovered.load(Ordering::Relaxed);
+        TallySnapshot { received, recovered, processed, failed, duplicate }
+    }
+
+    /// The wrong way, for the model that must find it.
+    #[cfg(loom)]
+    fn snapshot_arrivals_first(&self) -> TallySnapshot {
+        let received = self.received.load(Ordering::Acquire);
+        let recovered = self.recovered.load(Ordering::Acquire);
+        let processed = self.processed.load(Ordering::Acquire);
+        let failed = self.failed.load(Ordering::Acquire);
+        let duplicate = self.duplicate.load(Ordering::Acquire);
         TallySnapshot { received, recovered, processed, failed, duplicate }
     }
 }

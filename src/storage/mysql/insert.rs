@@ -16,7 +16,7 @@ use super::{
     classify::{Fate, Progress, Verdict, judge, named_row},
     connect::{Session, typed},
 };
-use crate::event::Receipt;
+use crate::event::{Civil, Receipt};
 
 const COLUMNS: usize = 8;
 /// How many rows an insert may have: any number is a sum of a few of them.
@@ -256,98 +256,7 @@ fn id(id: Uuid) -> Value {
 /// Seconds since the epoch as the date and time that they are in UTC, the session's zone. The
 /// server's own conversion gives NULL for what it cannot convert, and NULL stands for "now".
 fn seconds(since_epoch: i64) -> Value {
-    let (days, second) = (since_epoch.div_euclid(86_400), since_epoch.rem_euclid(86_400));
-    // Years that begin with March, so that the leap day is the last of its year; 400 of them
-    // have always the same number of days.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let small = |number: i64| u8::try_from(number).expect("months, days, hours, minutes and seconds are small");
+    let Civil { year, month, day, hour, minute, second } = Civil::from_seconds(since_epoch);
     // Out of what a date holds becomes year 0, which strict mode refuses.
-    let year = u16::try_from(era * 400 + year + next).unwrap_or(0);
-    Value::Date(year, small(month), small(day), small(second / 3600), small(second / 60 % 60), small(second % 60), 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{EventType, Source};
-
-    fn batch(texts: &[usize]) -> Batch {
-        let mut batch = Batch::default();
-        for (number, bytes) in (1..).zip(texts) {
-            batch.push(&Row {
-                id: Uuid::from_u128(number),
-                kind: EventType::UserAction,
-                source: Source::Web,
-                user_id: None,
-                processed_data: &"x".repeat(*bytes),
-                processing_time_ms: 0,
-                created_at_s: 0,
-                processed_at_s: 0,
-                receipt: Receipt(number),
-            });
-        }
-        batch
-    }
-
-    fn sizes(batch: &Batch, bytes_max: usize) -> Vec<usize> {
-        let rows: Vec<_> = (0..batch.len()).collect();
-        let chunks = split(batch, &rows, bytes_max);
-        assert!(chunks.iter().all(|(statements, rows)| statements.rows == rows.len()));
-        assert_eq!(chunks.iter().flat_map(|(_, rows)| *rows).copied().collect::<Vec<_>>(), rows);
-        chunks.iter().map(|(statements, _)| statements.rows).collect()
-    }
-
-    #[test]
-    fn rows_are_cut_into_few_statements_of_fixed_shapes() {
-        for (rows, expected) in
-            [(1, &[1][..]), (7, &[4, 2, 1]), (100, &[64, 32, 4]), (512, &[512]), (1100, &[512, 512, 64, 8, 4])]
-        {
-            assert_eq!(sizes(&batch(&vec![10; rows]), STATEMENT_BYTES_MAX), expected);
-        }
-    }
-
-    #[test]
-    fn no_statement_is_larger_than_its_bytes_unless_one_row_is() {
-        let large = 10_000 - ROW_BYTES;
-        assert_eq!(sizes(&batch(&[large; 10]), 40_000), [4, 4, 2]);
-        assert_eq!(sizes(&batch(&[large; 10]), 39_999), [2, 2, 2, 2, 2]);
-        assert_eq!(sizes(&batch(&[0, 0, 50_000, 0, 0]), 40_000), [2, 1, 2]);
-    }
-
-    #[test]
-    fn seconds_become_dates_in_utc() {
-        for (since_epoch, expected) in [
-            (0, (1970, 1, 1, 0, 0, 0)),
-            (68_169_599, (1972, 2, 28, 23, 59, 59)),
-            (68_169_600, (1972, 2, 29, 0, 0, 0)),
-            (978_307_199, (2000, 12, 31, 23, 59, 59)),
-            (2_147_483_647, (2038, 1, 19, 3, 14, 7)),
-            (-1, (1969, 12, 31, 23, 59, 59)),
-            (4_107_542_400, (2100, 3, 1, 0, 0, 0)),
-        ] {
-            let (year, month, day, hour, minute, second) = expected;
-            assert_eq!(seconds(since_epoch), Value::Date(year, month, day, hour, minute, second, 0));
-        }
-    }
-
-    #[test]
-    fn a_servers_row_number_leads_to_the_batchs_row() {
-        let bad = |message: &str, rows: &[usize]| {
-            let bad = BadRow { row: None, code: "1406".into(), message: message.into() };
-            let verdict = named(Verdict { error: StoreError::BadRow(bad), fate: Fate::Keep }, rows);
-            let StoreError::BadRow(bad) = verdict.error else { panic!() };
-            bad.row
-        };
-        assert_eq!(bad("too long at row 2", &[40, 10, 30]), Some(10));
-        assert_eq!(bad("too long at row 0", &[40, 10, 30]), None);
-        assert_eq!(bad("too long at row 4", &[40, 10, 30]), None);
-        assert_eq!(bad("no number", &[40, 10, 30]), None);
-        assert_eq!(bad("no number", &[40]), Some(40));
-    }
+    Value::Date(u16::try_from(year).unwrap_or(0), month, day, hour, minute, second, 0)
 }

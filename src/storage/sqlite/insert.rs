@@ -1,6 +1,6 @@
 //! Rows into the table, and the question whose row it is that was there before.
 
-use std::{ops::Range, path::Path};
+use std::{fmt::Write as _, ops::Range, path::Path};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use uuid::{Uuid, fmt::Hyphenated};
@@ -9,14 +9,14 @@ use super::{
     super::{Batch, StoreError, Stored},
     classify::classify,
 };
-use crate::event::Receipt;
+use crate::event::{Receipt, SqlSeconds};
 
 /// Leaves a row that is there as it is, and hides nothing else: OR IGNORE would also swallow what
 /// the table refuses.
 const INSERT: &str = "\
 INSERT INTO processed_events
   (id, type, source, user_id, processed_data, processing_time_ms, created_at, processed_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, datetime(?7, 'unixepoch'), datetime(?8, 'unixepoch'))
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 ON CONFLICT (id) DO NOTHING";
 
 /// The receipt of the row that is there; NULL for a row that none of us wrote.
@@ -45,6 +45,7 @@ pub(super) fn insert(
     let mut statement = prepare(connection, path)?;
     let mut stored = Stored::default();
     let mut id_buffer = Uuid::encode_buffer();
+    let (mut created_at, mut processed_at) = (SqlText::default(), SqlText::default());
     for index in rows {
         let row = batch.row(index);
         let id: &str = Hyphenated::from_uuid(row.id).encode_lower(&mut id_buffer);
@@ -56,8 +57,8 @@ pub(super) fn insert(
                 row.user_id,
                 row.processed_data,
                 row.processing_time_ms,
-                row.created_at_s,
-                row.processed_at_s,
+                created_at.of(row.created_at_s),
+                processed_at.of(row.processed_at_s),
             ])
             .map_err(|error| classify(&error, path, Some(index)))?;
         if inserted == 0 && !is_ours(connection, id, row.receipt).map_err(|error| classify(&error, path, None))? {
@@ -73,4 +74,22 @@ fn is_ours(connection: &Connection, id: &str, receipt: Receipt) -> rusqlite::Res
     let same: Option<Option<bool>> =
         statement.query_row(params![id, receipt.to_string()], |row| row.get(0)).optional()?;
     Ok(same.flatten().unwrap_or(false))
+}
+
+/// The text of a time. Neighbours mostly share their second, which is written once then.
+#[derive(Default)]
+struct SqlText {
+    seconds: Option<i64>,
+    text: String,
+}
+
+impl SqlText {
+    fn of(&mut self, seconds: i64) -> &str {
+        if self.seconds != Some(seconds) {
+            self.text.clear();
+            write!(self.text, "{}", SqlSeconds(seconds)).expect("a String takes everything");
+            self.seconds = Some(seconds);
+        }
+        &self.text
+    }
 }
