@@ -19,6 +19,11 @@ fn main() {
     let root = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
     let hash = commit(&root).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=BUILD_GIT_HASH={hash}");
+    // Bugs for the tests to find (`src/planted.rs`): never in a binary that is to be used.
+    println!("cargo::rerun-if-env-changed=BUILD_PLANTED_BUGS");
+    if env::var_os("BUILD_PLANTED_BUGS").is_some_and(|value| value == "1") {
+        println!("cargo::rustc-cfg=planted");
+    }
 }
 
 fn commit(root: &Path) -> Option<String> {

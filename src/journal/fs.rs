@@ -1,0 +1,202 @@
+//! The journal's file system: a seam, so that tests can crash it at every operation.
+//!
+//! [`Disk`] is the real one. All names are those of files in the journal's one directory. A write
+//! is on the disk only after [`File::sync_data`], a name only after [`Fs::sync_dir`]; nothing here
+//! promises more, and nothing above relies on more.
+
+use std::{
+    fmt::Debug,
+    fs,
+    io::{self, IoSlice},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// How much is zeroed with one write.
+const ZEROS: usize = 1 << 20;
+
+/// A directory of files.
+pub trait Fs: Debug + Send + Sync + 'static {
+    /// The names of all files and their lengths in bytes, in any order.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+
+    /// Makes a new file of `bytes` zeros, all of them allocated; nothing is synced yet. Where that
+    /// fails half-way, the half that was made is removed again.
+    ///
+    /// # Errors
+    /// What the system says; a file of that name that is there already is an error too.
+    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>>;
+
+    /// Opens a file that is there, to be read and written.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
+
+    /// Gives a file another name; a file of that name is replaced.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes all names durable that were made, changed or removed before.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn sync_dir(&self) -> io::Result<()>;
+
+    /// Bytes that can still be allocated on the disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// An open file.
+pub trait File: Debug + Send + Sync {
+    /// Reads at `offset` into `buffer`; how many bytes, 0 at the file's end. May be short.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes `parts` one after another at `offset`; how many bytes, which may be fewer than given.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
+
+    /// Returns once everything written before is on the disk. After an error nobody knows what is:
+    /// it must not be called again.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// The file's length.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn bytes(&self) -> io::Result<u64>;
+}
+
+/// A directory on a real disk.
+#[derive(Debug)]
+pub struct Disk {
+    dir: PathBuf,
+}
+
+impl Disk {
+    /// The directory at `dir`, made (mode 0700) where it is missing.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        if !dir.is_dir() {
+            fs::DirBuilder::new().mode(0o700).recursive(true).create(dir)?;
+            if let Some(parent) = dir.parent() {
+                fs::File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()?;
+            }
+        }
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    fn options() -> fs::OpenOptions {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+        options
+    }
+}
+
+impl Fs for Disk {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            // A name that is not UTF-8 is none of ours.
+            if let (Ok(name), Ok(metadata)) = (entry.file_name().into_string(), entry.metadata())
+                && metadata.is_file()
+            {
+                files.push((name, metadata.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
+        let file = Self::options().create_new(true).open(self.dir.join(name))?;
+        // Written, not only allocated: the first write to an extent that was only allocated changes
+        // metadata, and each sync would have to wait for that.
+        let filled = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes.max(1))
+            .map_err(io::Error::from)
+            .and_then(|()| zero(&file, bytes));
+        if let Err(error) = filled {
+            drop(file);
+            // Should this fail too, the next start finds the file and knows what it is.
+            let _ = fs::remove_file(self.dir.join(name));
+            return Err(error);
+        }
+        Ok(Arc::new(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(Self::options().open(self.dir.join(name))?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.dir.join(from), self.dir.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.dir.join(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        fs::File::open(&self.dir)?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+fn zero(file: &fs::File, bytes: u64) -> io::Result<()> {
+    let zeros = vec![0; ZEROS];
+    let mut at = 0;
+    while at < bytes {
+        let length = (bytes - at).min(ZEROS as u64);
+        file.write_all_at(&zeros[..length as usize], at)?;
+        at += length;
+    }
+    Ok(())
+}
+
+impl File for fs::File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self, buffer, offset)
+    }
+
+    fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        Ok(rustix::io::pwritev(self, parts, offset)?)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        fs::File::sync_data(self)
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}

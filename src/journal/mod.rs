@@ -1,0 +1,3 @@
+//! The journal: what is accepted and not stored yet, on this node's disk.
+
+pub mod fs;
