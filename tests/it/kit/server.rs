@@ -27,7 +27,8 @@ pub(crate) struct Server {
 
 /// The binary under test.
 pub(crate) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_event-pipeline"));
+    let built = std::env::var_os("TEST_SERVER_BINARY");
+    let mut command = Command::new(built.unwrap_or_else(|| env!("CARGO_BIN_EXE_event-pipeline").into()));
     // The tests' own environment must not set anything up.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EVENT_PIPELINE_")) {
         command.env_remove(name);
@@ -36,7 +37,8 @@ pub(crate) fn binary() -> Command {
 }
 
 impl Server {
-    /// Starts on a free port, with a data directory of its own and these settings besides.
+    /// Starts on a free port, with a data directory of its own and these settings besides. Where they
+    /// do not say otherwise it acknowledges what is stored: most tests look there next.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::new(TempDir::new().unwrap()), settings)
     }
@@ -46,7 +48,9 @@ impl Server {
         let mut command = binary();
         command.args(["serve", "--listen", "127.0.0.1:0", "--log.format", "json"]);
         command.arg("--data_dir").arg(data_dir.path().join("data"));
-        for (key, value) in settings {
+        let acknowledges = settings.iter().any(|(key, _)| *key == "ack");
+        let default = (!acknowledges).then_some(&("ack", "stored"));
+        for (key, value) in settings.iter().chain(default) {
             command.arg(format!("--{key}")).arg(value);
         }
         let mut child = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
