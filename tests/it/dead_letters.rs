@@ -1,6 +1,6 @@
 //! The command `dead-letters`: what an operator sees of refused events, and can do with them.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, process::Command};
 
 use event_pipeline::{
     event::{EventType, Micros, Receipt, Source},
@@ -25,7 +25,7 @@ struct Operator {
 impl Operator {
     /// Beside a server that has made its table.
     fn of(server: &Server, store: &Store) -> Self {
-        until("the service is ready", || server.get("/readyz").status == 200);
+        until("the table is there", || server.log().iter().any(|entry| entry["message"] == "the store is up"));
         Self { data_dir: server.data_dir.path().join("data"), store: store.setting() }
     }
 
@@ -219,6 +219,25 @@ fn what_is_refused_again_stays_and_its_neighbours_are_stored() {
 }
 
 #[test]
+fn mysql_costs_only_the_rows_that_it_refuses() {
+    for store in Store::all().into_iter().filter(|store| matches!(store, Store::MySql(..))) {
+        let server = Server::start(&[("store", &store.setting())]);
+        let operator = Operator::of(&server, &store);
+        let mut letters: Vec<_> = (0..20).map(letter).collect();
+        for bad in [0, 7, 8, 19] {
+            letters[bad].event.user_id = Some("x".repeat(51));
+        }
+        operator.append(&letters);
+        let (code, summary) = operator.json(&["retry", "--all"]);
+        assert_eq!((code, &summary[0]["stored"], &summary[0]["refused"]), (1, &json!(16), &json!(4)));
+        assert_eq!(store.rows(&server).len(), 16);
+        let (_, open) = operator.json(&["list", "--code", "1406"]);
+        assert_eq!(operator.open_ids(), ids([0, 7, 8, 19]));
+        assert!(open.len() == 4 && open.iter().all(|letter| letter["attempts"] == 2), "{open:?}");
+    }
+}
+
+#[test]
 fn a_store_that_cannot_take_them_leaves_them_open() {
     let server = Server::start(&[]);
     let mut operator = Operator::of(&server, &Store::Sqlite);
@@ -252,8 +271,27 @@ fn discard_gives_up_only_what_was_named() {
 }
 
 #[test]
+fn a_full_disk_tears_no_line() {
+    let dir = TempDir::new().unwrap();
+    let operator = Operator { data_dir: dir.path().to_owned(), store: "sqlite".to_owned() };
+    operator.append(&(0..40).map(letter).collect::<Vec<_>>());
+    let file = dir.path().join(dead_letters::FILE);
+    let before = fs::read(&file).unwrap();
+    // A file may grow to so many KiB: the marks' write ends short, and the next one fails.
+    let room = before.len() / 1024 + 1;
+    let mut full = Command::new("bash");
+    full.args(["-c", &format!("trap '' XFSZ; ulimit -f {room}; exec \"$@\""), "bash"]);
+    full.arg(binary().get_program()).args(["dead-letters", "discard", "--all", "--yes", "--data_dir"]).arg(dir.path());
+    let (code, _, err) = run(&mut full);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains(dead_letters::FILE), "{err}");
+    assert_eq!(fs::read(&file).unwrap(), before, "what was written of it is cut off again");
+    assert!(operator.succeeds(&["discard", "--all", "--yes"]).contains("discarded 40 dead letters"));
+}
+
+#[test]
 fn wrong_usage_ends_with_2_and_a_missing_directory_with_1() {
-    let dir = Arc::new(TempDir::new().unwrap());
+    let dir = TempDir::new().unwrap();
     let operator = Operator { data_dir: dir.path().join("none"), store: "sqlite".to_owned() };
     for arguments in [&[][..], &["retry"], &["discard", "--yes"], &["retry", "--id", "x"], &["list", "--limit", "-1"]] {
         let (code, _, err) = operator.run(arguments);
