@@ -3,15 +3,14 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::Context as _;
 
-use super::serve::SQLITE_FILE;
+use super::store;
 use crate::{
     config::{DataDir, Settings},
-    storage::{Discard, Migration, MySql, Sqlite, Storage, Target, schema},
+    storage::{Migration, Target, schema},
 };
 
 /// Creates or checks the table; with `only_print`, only prints its SQL.
@@ -41,15 +40,12 @@ pub(super) fn run(settings: &Settings, only_print: bool) -> anyhow::Result<ExitC
 
 fn migrate(settings: &Settings) -> anyhow::Result<Migration> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut used = None;
-    let storage: Arc<dyn Storage> = match &settings.store {
-        Target::Sqlite(None) => {
-            let data_dir = used.insert(DataDir::open(&settings.data_dir)?);
-            Arc::new(Sqlite::open(&data_dir.path().join(SQLITE_FILE))?)
-        }
-        Target::Sqlite(Some(path)) => Arc::new(Sqlite::open(path)?),
-        Target::MySql(url) => Arc::new(MySql::new(url.clone(), 1)),
-        Target::Discard => Arc::new(Discard::default()),
+    // The embedded store's directory, which is made where it is missing; no other store needs one.
+    let data_dir = match settings.store {
+        Target::Sqlite(None) => Some(DataDir::open(&settings.data_dir)?),
+        _ => None,
     };
+    let path = data_dir.as_ref().map_or(settings.data_dir.as_path(), DataDir::path);
+    let storage = store::open(&settings.store, path, 1)?;
     Ok(runtime.block_on(storage.migrate())?)
 }

@@ -16,9 +16,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::config::{SETTINGS, Settings};
 
+mod dead_letters;
 mod logging;
 mod migrate;
 mod serve;
+mod store;
 
 /// Wrong usage or settings.
 const USAGE: u8 = 2;
@@ -43,7 +45,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let (name, given) = matches.subcommand().unwrap_or(("serve", &matches));
-    let settings = match settings(given) {
+    // The settings' flags may stand behind a command's command, too.
+    let settings = match settings(given.subcommand().map_or(given, |(_, deeper)| deeper)) {
         Ok(settings) => settings,
         Err(error) => {
             say(&format!("error: {error}\n"));
@@ -52,6 +55,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let ended = logging::start(&settings.log).and_then(|()| match name {
         "migrate" => migrate::run(&settings, given.get_flag(PRINT)),
+        dead_letters::NAME => dead_letters::run(&settings, given),
         _ => serve::run(settings),
     });
     ended.unwrap_or_else(|error| {
@@ -99,6 +103,7 @@ fn command() -> Command {
         .args(flags)
         .subcommand(Command::new("serve").about("Runs the service; so does no command at all"))
         .subcommand(Command::new("migrate").about("Creates or checks the table, and says what it did").arg(print))
+        .subcommand(dead_letters::command())
 }
 
 /// The message without any argument that might be a URL with a password.

@@ -3,7 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     process::ExitCode,
-    sync::{Arc, mpsc},
+    sync::mpsc,
     thread,
     time::Instant,
 };
@@ -12,17 +12,16 @@ use anyhow::Context as _;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::store;
 use crate::{
     config::{DataDir, Settings, Shutdown},
     http::Server,
     pipeline::Pipeline,
-    storage::{Discard, MySql, Sqlite, Storage, Target},
+    storage::Target,
 };
 
 /// Connections that the system accepts before we do.
 const LISTEN_BACKLOG: i32 = 4096;
-/// The embedded database's file in the data directory.
-pub(super) const SQLITE_FILE: &str = "events.db";
 /// Most batches in flight to MySQL: more connections only wait for each other's locks.
 const MYSQL_CONNECTIONS_MAX: usize = 4;
 /// The longest that requests may hold up the drain, as a part of the grace: what waits for the
@@ -37,7 +36,11 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::open(&settings.data_dir)?;
     let signals = watch_signals()?;
     let shown = settings.store.to_string();
-    let storage = open_store(&settings.store, &data_dir, shards(&settings))?;
+    if matches!(settings.store, Target::Discard) {
+        tracing::warn!("the store is `discard`: events are counted and dropped; this is for benchmarks");
+    }
+    let connections = (2 * shards(&settings)).clamp(2, MYSQL_CONNECTIONS_MAX);
+    let storage = store::open(&settings.store, data_dir.path(), connections)?;
     let listener = listen(settings.listen).with_context(|| {
         format!("cannot listen on {}; is another service on that port? (setting `listen`)", settings.listen)
     })?;
@@ -65,18 +68,6 @@ fn shards(settings: &Settings) -> usize {
         0 => thread::available_parallelism().map_or(1, usize::from),
         shards => shards,
     }
-}
-
-fn open_store(target: &Target, data_dir: &DataDir, shards: usize) -> anyhow::Result<Arc<dyn Storage>> {
-    Ok(match target {
-        Target::Sqlite(None) => Arc::new(Sqlite::open(&data_dir.path().join(SQLITE_FILE))?),
-        Target::Sqlite(Some(path)) => Arc::new(Sqlite::open(path)?),
-        Target::MySql(url) => Arc::new(MySql::new(url.clone(), (2 * shards).clamp(2, MYSQL_CONNECTIONS_MAX))),
-        Target::Discard => {
-            tracing::warn!("the store is `discard`: events are counted and dropped; this is for benchmarks");
-            Arc::new(Discard::default())
-        }
-    })
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {

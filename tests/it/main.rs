@@ -5,6 +5,7 @@
 mod kit;
 
 mod cli;
+mod dead_letters;
 mod end_to_end;
 mod errors;
 mod limits;

@@ -109,3 +109,26 @@ impl Read for Part<'_> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A device that takes every write and fails every sync.
+    const UNSYNCABLE: &str = "/dev/null";
+
+    #[test]
+    fn after_a_failed_sync_the_handle_is_given_up() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let device = OpenOptions::new().read(true).append(true).open(UNSYNCABLE).unwrap();
+        let mut appender = Appender { path: UNSYNCABLE.into(), file: Some(device), is_end_synced: true };
+        appender.append(b"lost\n").unwrap_err();
+        assert!(appender.file.is_none());
+        appender.path = dir.path().join("file");
+        fs::write(&appender.path, "before\n").unwrap();
+        assert_eq!(appender.append(b"kept\n").unwrap(), 13);
+        assert_eq!(fs::read_to_string(&appender.path).unwrap(), "before\n\nkept\n", "on a line break of its own");
+        appender.append(b"next\n").unwrap();
+        assert_eq!(fs::read_to_string(&appender.path).unwrap(), "before\n\nkept\nnext\n");
+    }
+}

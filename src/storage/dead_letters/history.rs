@@ -1,9 +1,9 @@
 //! Every letter of the file and what became of it, for an operator.
 
-use std::{collections::HashMap, fs::File, io};
+use std::{collections::HashMap, fs::File, io, path::Path};
 
 use super::{
-    index::letter_at,
+    index::{self, letter_at},
     letter::{DeadLetter, Line, Mark},
     lines::Lines,
 };
@@ -39,7 +39,12 @@ impl Entry {
 }
 
 impl History {
-    pub(super) fn read(file: File) -> io::Result<Self> {
+    /// Reads the whole file at `path`, which must be there, and keeps only where the letters lie.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = index::open(path)?;
         // Without a lock: whoever appends at this moment may cut off what is read here, and then
         // reading that letter finds none.
         let end = file.metadata()?.len();

@@ -132,6 +132,19 @@ impl DeadLetter {
         Self { row: Some(row), ..self }
     }
 
+    /// The event as a client can send it once more: with its id, so that it counts once, and
+    /// with its time, so that it keeps it.
+    pub fn to_post(&self) -> impl Serialize {
+        EventToPost {
+            id: self.id,
+            kind: self.event.kind,
+            source: self.event.source,
+            user_id: self.event.user_id.as_deref(),
+            timestamp: self.event.timestamp.clone().unwrap_or_else(|| self.occurred.to_string()),
+            data: &self.event.data,
+        }
+    }
+
     /// The row that the store refused, `None` where there never was one.
     pub fn row(&self) -> Option<Row<'_>> {
         let row = self.row.as_ref()?;
@@ -147,6 +160,21 @@ impl DeadLetter {
             receipt: self.receipt,
         })
     }
+}
+
+/// See [`DeadLetter::to_post`].
+#[derive(Serialize)]
+struct EventToPost<'a> {
+    id: Uuid,
+    #[serde(serialize_with = "form::kind::serialize", rename = "type")]
+    kind: EventType,
+    #[serde(serialize_with = "form::source::serialize")]
+    source: Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a str>,
+    timestamp: String,
+    #[serde(serialize_with = "form::json::serialize")]
+    data: &'a str,
 }
 
 /// What ended a letter.

@@ -153,14 +153,6 @@ impl DeadLetters {
     pub fn counts(&self) -> Counts {
         lock(&self.counts).clone()
     }
-
-    /// All letters, with what became of them: reads the whole file.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn history(&self) -> io::Result<History> {
-        History::read(index::open(&self.path)?)
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,0 +1,41 @@
+//! The store that the settings name, opened the same way by every command.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context as _, bail};
+
+use crate::storage::{Discard, MySql, Sqlite, Storage, Target};
+
+/// The embedded database's file in the data directory.
+const SQLITE_FILE: &str = "events.db";
+
+/// Opens the store; on MySQL, connections are made when they are needed, so many at most.
+///
+/// # Errors
+/// Where the embedded store's file cannot be used.
+pub(super) fn open(target: &Target, data_dir: &Path, mysql_connections: usize) -> anyhow::Result<Arc<dyn Storage>> {
+    Ok(match target {
+        Target::Sqlite(None) => Arc::new(Sqlite::open(&data_dir.join(SQLITE_FILE))?),
+        Target::Sqlite(Some(path)) => Arc::new(Sqlite::open(path)?),
+        Target::MySql(url) => Arc::new(MySql::new(url.clone(), mysql_connections)),
+        Target::Discard => Arc::new(Discard::default()),
+    })
+}
+
+/// Opens the store that a service uses already, for a command that adds to it: one that was never
+/// used is most likely the wrong one, and what it took would be missing in the right one.
+///
+/// # Errors
+/// Where the store keeps nothing, is not there, or cannot be used.
+pub(super) fn open_existing(target: &Target, data_dir: &Path) -> anyhow::Result<Arc<dyn Storage>> {
+    let database = match target {
+        Target::Discard => bail!("the store `discard` keeps nothing; name the service's store (setting `store`)"),
+        Target::Sqlite(None) => Some(data_dir.join(SQLITE_FILE)),
+        Target::Sqlite(Some(path)) => Some(path.clone()),
+        Target::MySql(_) => None,
+    };
+    if let Some(path) = database.filter(|path| !path.exists()) {
+        bail!("there is no database {}; name the service's store (setting `store`)", path.display());
+    }
+    open(target, data_dir, 1).with_context(|| format!("cannot open {target}"))
+}
