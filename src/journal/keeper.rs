@@ -142,7 +142,8 @@ impl Shared {
     /// Makes blank segments until there are enough, out of those that are kept where that is due or
     /// nothing else is left.
     fn refill(&self, ready: u64) -> io::Result<()> {
-        let wanted = self.wanted(ready);
+        let needed = WITHHELD + ready.max(self.options.ready_bytes.div_ceil(self.usable_bytes().max(1)));
+        let wanted = if self.is_fast() { needed.max(WITHHELD + READY_WHEN_FAST) } else { needed };
         loop {
             let (blank, bytes, due) = {
                 let segments = lock(&self.segments);
@@ -155,19 +156,16 @@ impl Shared {
             let segment_bytes = self.options.segment_bytes;
             let has_room = bytes + segment_bytes <= self.options.max_bytes
                 && self.fs.free_bytes()? >= segment_bytes * (1 + FLOOR_SEGMENTS);
-            let made = if due || !has_room {
-                match self.recycle()? {
-                    Some(blank) => Some(blank),
-                    None if has_room => self.make()?,
-                    None => None,
-                }
-            } else {
-                self.make()?
+            // What is kept for a replay gives way to what is needed, not to what is only convenient.
+            let recycled = if due || (!has_room && blank < needed) { self.recycle()? } else { None };
+            let made = match recycled {
+                None if has_room => self.make()?,
+                recycled => recycled,
             };
-            let is_short = made.is_none();
+            let is_short = made.is_none() && blank < needed;
             let said = std::mem::replace(&mut lock(&self.keeper).is_short, is_short);
             let Some(made) = made else {
-                if !said {
+                if is_short && !said {
                     tracing::warn!(bytes, max_bytes = self.options.max_bytes, "the journal finds no room for more");
                 }
                 return Ok(());
@@ -177,8 +175,8 @@ impl Shared {
         }
     }
 
-    /// How many blank segments there should be.
-    fn wanted(&self, ready: u64) -> u64 {
+    /// Whether segments are used up fast.
+    fn is_fast(&self) -> bool {
         let newest = lock(&self.segments).live.back().map_or(0, |segment| segment.number());
         let mut call = lock(&self.keeper);
         if call.newest.0 != newest {
@@ -187,8 +185,7 @@ impl Shared {
         } else if call.newest.1.elapsed() >= FAST {
             call.is_fast = false;
         }
-        let needed = self.options.ready_bytes.div_ceil(self.usable_bytes().max(1));
-        WITHHELD + if call.is_fast { READY_WHEN_FAST.max(needed) } else { ready.max(needed - 1) }
+        call.is_fast
     }
 
     /// Whether the oldest kept segment has stayed as long, or as many bytes stay, as was asked for.

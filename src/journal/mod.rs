@@ -36,6 +36,9 @@ mod recovery;
 mod segment;
 mod state;
 
+#[cfg(test)]
+mod tests;
+
 pub use commit::Pending;
 pub use error::JournalError;
 pub use reader::{Extent, Origin, Reader};

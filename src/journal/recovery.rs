@@ -158,6 +158,9 @@ pub(super) fn open(
 /// Reads the names and heads of all files.
 fn look(fs: &dyn Fs) -> Result<Files, JournalError> {
     let mut files = Files { next_number: 1, ..Files::default() };
+    // A name that a killed process has just changed is seen and not yet durable: what is written under
+    // it must not lose it.
+    fs.sync_dir().map_err(JournalError::io("sync", "the directory"))?;
     let listed = fs.list().map_err(JournalError::io("list", "the files"))?;
     for (name, bytes) in listed {
         let Some((number, kind)) = read_name(&name) else { continue };
@@ -259,17 +262,21 @@ fn read_tail(last: &Arc<Segment>) -> io::Result<Tail> {
             }
         }
     }
-    tail.torn_bytes = torn_bytes(last, tail.end, end)?;
+    tail.torn_bytes = torn_bytes(last, &tail, end)?;
     Ok(tail)
 }
 
-/// Bytes at `from` that a commit of this segment left there, 0 where none did.
-fn torn_bytes(last: &Segment, from: u64, end: u64) -> io::Result<u64> {
-    let mut head = [0; 8];
-    let read = read_full_at(&*last.file, &mut head, from)?;
-    let is_ours = read == head.len() && head.starts_with(&mark(last.head.salt).to_le_bytes());
-    let length = u64::from(u32::from_le_bytes(*head.last_chunk().unwrap_or(&[0; 4])));
-    Ok(if is_ours && from < end { length.clamp(1, end - from) } else { 0 })
+/// Bytes of a commit that was begun where the good ones end, 0 where none was. What is left of the
+/// segment's former life has another mark, and lower numbers.
+fn torn_bytes(last: &Segment, tail: &Tail, end: u64) -> io::Result<u64> {
+    let mut head = [0; 16];
+    let read = read_full_at(&*last.file, &mut head, tail.end)?;
+    let is_ours = head.starts_with(&mark(last.head.salt).to_le_bytes()) || head[8..] == tail.commit.to_le_bytes();
+    if read < head.len() || !is_ours || tail.end >= end {
+        return Ok(0);
+    }
+    let length = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+    Ok(length.clamp(1, end - tail.end))
 }
 
 fn apply(lanes: &mut [LaneHead], extents: &[ExtentHead]) {

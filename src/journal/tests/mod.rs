@@ -1,0 +1,7 @@
+//! The journal on file systems that crash, lie and rot.
+
+mod crash;
+mod damage;
+mod fake_fs;
+mod kit;
+mod running;
