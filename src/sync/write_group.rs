@@ -83,10 +83,10 @@ impl<T> WriteGroup<T> {
     /// `member` is not one of the group's, or is in here already.
     pub fn commit(&self, member: usize, item: T, lead: impl FnOnce(&mut [(usize, T)]) -> bool) -> Result<T, Failed> {
         let mut state = self.lock();
-        assert!(matches!(state.places[member], Place::Empty), "member {member} hands in one item at a time");
         if state.failed {
             return Err(Failed);
         }
+        assert!(matches!(state.places[member], Place::Empty), "member {member} hands in one item at a time");
         state.places[member] = Place::HandedIn(item);
         while state.led && !state.is_settled(member) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -177,11 +177,14 @@ impl<T> Drop for Turn<'_, T> {
 mod tests {
     use std::{
         panic::{AssertUnwindSafe, catch_unwind},
-        sync::mpsc,
+        sync::{Barrier, mpsc},
         thread,
     };
 
     use super::*;
+
+    /// What a member got; nothing where it panicked.
+    type Answer = Option<Result<u32, Failed>>;
 
     /// Whether an item of `member` waits for somebody to lead.
     fn has_handed_in(group: &WriteGroup<u32>, member: usize) -> bool {
@@ -191,25 +194,24 @@ mod tests {
     /// Member 1 leads, until `end` tells how its turn ends, while members 2 and 0 hand in theirs, one
     /// after the other; `later` is how a lead call of theirs ends. Returns the answers by member, and
     /// what was led, in turn.
-    fn two_turns(end: impl FnOnce() -> bool + Send, later: bool) -> ([Option<Result<u32, Failed>>; 3], Vec<Vec<u32>>) {
+    fn two_turns(end: impl FnOnce() -> bool + Send, later: bool) -> ([Answer; 3], Vec<Vec<u32>>) {
         let group = WriteGroup::new(3);
+        let both = Barrier::new(2);
         let (led, all_led) = mpsc::channel();
         let note = |led: &mpsc::Sender<_>, items: &mut [(usize, u32)]| {
-            led.send(items.iter().map(|(_, item)| *item).collect::<Vec<_>>()).unwrap();
+            led.send(items.iter().map(|(_, item)| *item).collect::<Vec<_>>()).expect("this test listens");
         };
         let answers = thread::scope(|scope| {
-            let (begun, has_begun) = mpsc::channel();
-            let (go_on, may_go_on) = mpsc::channel::<()>();
-            let (group, leader_led) = (&group, led.clone());
+            let (group, both, leader_led) = (&group, &both, led.clone());
             let leader = scope.spawn(move || {
                 group.commit(1, 11, |items| {
                     note(&leader_led, items);
-                    begun.send(()).unwrap();
-                    may_go_on.recv().unwrap();
+                    both.wait();
+                    both.wait();
                     end()
                 })
             });
-            has_begun.recv().unwrap();
+            both.wait();
             let others = [2, 0].map(|member| {
                 let led = led.clone();
                 let other = scope.spawn(move || {
@@ -223,7 +225,7 @@ mod tests {
                 }
                 other
             });
-            go_on.send(()).unwrap();
+            both.wait();
             let [two, zero] = others.map(|other| other.join().ok());
             [zero, leader.join().ok(), two]
         });
