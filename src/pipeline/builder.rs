@@ -24,13 +24,15 @@ use crate::{
         fs::{Disk, Fs},
     },
     metrics::Metrics,
-    storage::{Storage, dead_letters::DeadLetters},
+    storage::{
+        Storage,
+        dead_letters::{self, DeadLetters},
+    },
     sync::Gate,
 };
 
-/// The journal's directory, and the file of dead letters, in the pipeline's directory.
+/// The journal's directory, in the pipeline's.
 pub(crate) const JOURNAL_DIR: &str = "journal";
-pub(crate) const DEAD_LETTERS_FILE: &str = "dead-letters.jsonl";
 
 /// Threads of the store runtime: its tasks mostly wait for the store.
 const STORE_THREADS: usize = 2;
@@ -210,6 +212,7 @@ impl Builder {
         runtime.spawn(upkeep::prepare(Arc::clone(&store)));
         runtime.spawn(upkeep::probe(Arc::clone(&store)));
         runtime.spawn(upkeep::sample_rate(Arc::clone(&metrics)));
+        runtime.spawn(upkeep::refresh_dead_letters(Arc::clone(&store)));
         let inner = Arc::new(Inner {
             options: self.options,
             identity,
@@ -232,7 +235,7 @@ impl Builder {
     fn open_dead_letters(&self) -> Result<Arc<DeadLetters>, StartError> {
         let file = |path: PathBuf| move |source| StartError::File { path, source };
         std::fs::create_dir_all(&self.dir).map_err(file(self.dir.clone()))?;
-        let path = self.dir.join(DEAD_LETTERS_FILE);
+        let path = self.dir.join(dead_letters::FILE);
         Ok(Arc::new(DeadLetters::open(&path).map_err(file(path))?))
     }
 

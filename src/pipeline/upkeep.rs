@@ -1,9 +1,12 @@
 //! What goes on beside the events: the table is prepared, a store that is down is asked whether
-//! it is back, the rate is sampled. Tasks on the store runtime; they end with it.
+//! it is back, the rate is sampled, dead letters that a command resolved are noticed. Tasks on the store runtime; they end with it.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval, sleep},
+};
 
 use super::{flusher::StoreAccess, retry};
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
 /// How often a store that is down is asked.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+const REFRESH_EVERY: Duration = Duration::from_secs(5);
 /// Longest pause between two attempts to prepare the table.
 const PREPARE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -63,5 +67,22 @@ pub(super) async fn sample_rate(metrics: Arc<Metrics>) {
     loop {
         every.tick().await;
         metrics.sample_rate();
+    }
+}
+
+/// Reads what commands have written to the file of dead letters.
+pub(super) async fn refresh_dead_letters(store: Arc<StoreAccess>) {
+    let mut every = interval(REFRESH_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_failing = false;
+    loop {
+        every.tick().await;
+        let letters = Arc::clone(&store.dead_letters);
+        let refreshed = spawn_blocking(move || letters.refresh()).await;
+        let failed = matches!(refreshed, Ok(Err(_)) | Err(_));
+        if let (Ok(Err(error)), false) = (&refreshed, is_failing) {
+            tracing::warn!(%error, file = %store.dead_letters.path().display(), "dead letters cannot be read");
+        }
+        is_failing = failed;
     }
 }

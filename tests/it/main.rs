@@ -6,6 +6,7 @@ mod kit;
 
 mod cli;
 mod dead_letters;
+mod durable;
 mod end_to_end;
 mod errors;
 mod limits;
