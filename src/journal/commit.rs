@@ -193,17 +193,21 @@ impl Writer {
             })?;
             (blank, shared.options.segment_bytes)
         };
-        let (previous, previous_end) = match &self.current {
-            Some(current) => (current.number(), self.at),
+        let (previous, previous_first, previous_end) = match &self.current {
+            Some(current) => (current.number(), current.head.first_commit, self.at),
             None => {
                 let segments = lock(&shared.segments);
-                segments.live.back().map_or((0, 0), |last| (last.number(), segments.synced))
+                let last = segments.live.back();
+                last.map_or((0, 0, 0), |last| (last.number(), last.head.first_commit, segments.synced))
             }
         };
+        // One is left out: no two segments begin with the same number, even where one stays empty.
+        self.commit += 1;
         let head = SegmentHead {
             number: blank.number,
             salt: shared.salt()?,
             previous,
+            previous_first,
             previous_end,
             first_commit: self.commit,
             lanes: self.lane_heads(shared),

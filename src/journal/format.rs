@@ -15,7 +15,7 @@ pub(super) const EXTENT_HEAD_BYTES: usize = 32;
 const MAGIC: &[u8; 8] = b"evpipejl";
 const VERSION: u32 = 1;
 const HEAD_UNIT_BYTES: usize = 4096;
-const HEAD_FIXED_BYTES: usize = 64;
+const HEAD_FIXED_BYTES: usize = 72;
 const LANE_BYTES: usize = 24;
 const CHECKSUM_BYTES: usize = 4;
 const NO_SHARD: u32 = u32::MAX;
@@ -40,6 +40,9 @@ pub(super) struct SegmentHead {
     pub(super) salt: u64,
     /// The segment before this one, 0 where there is none.
     pub(super) previous: u64,
+    /// The number of that one's first commit, by which it is known: a file may have had several lives
+    /// under one number.
+    pub(super) previous_first: u64,
     /// Where that one's commits end.
     pub(super) previous_end: u64,
     pub(super) first_commit: u64,
@@ -85,7 +88,8 @@ impl SegmentHead {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&(bytes as u32).to_le_bytes());
-        for number in [self.number, self.salt, self.previous, self.previous_end, self.first_commit] {
+        let (previous, first) = ([self.previous, self.previous_first, self.previous_end], self.first_commit);
+        for number in [self.number, self.salt].into_iter().chain(previous).chain([first]) {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&(self.lanes.len() as u32).to_le_bytes());
@@ -121,7 +125,7 @@ impl SegmentHead {
 
     fn parse(bytes: &[u8]) -> Option<HeadFound> {
         let announced = Self::announced_bytes(bytes)?;
-        let lanes = u32_at(bytes, 56)? as usize;
+        let lanes = u32_at(bytes, 64)? as usize;
         if lanes > LANES_MAX || head_bytes(lanes) != announced {
             return None;
         }
@@ -147,8 +151,9 @@ impl SegmentHead {
             number: u64_at(bytes, 16)?,
             salt: u64_at(bytes, 24)?,
             previous: u64_at(bytes, 32)?,
-            previous_end: u64_at(bytes, 40)?,
-            first_commit: u64_at(bytes, 48)?,
+            previous_first: u64_at(bytes, 40)?,
+            previous_end: u64_at(bytes, 48)?,
+            first_commit: u64_at(bytes, 56)?,
             lanes: (0..lanes).map(lane).collect::<Option<_>>()?,
         };
         Some(HeadFound::Head(head))
@@ -337,7 +342,8 @@ mod tests {
     fn head(lanes: u32) -> SegmentHead {
         let lane = |lane: u32| LaneHead { lane, shard: (lane > 0).then_some(lane), next: 9, watermark: 4 };
         let lanes = (0..lanes).map(lane).collect();
-        SegmentHead { number: 7, salt: 0xfeed_0000_0000_0002, previous: 6, previous_end: 8192, first_commit: 99, lanes }
+        let (number, salt) = (7, 0xfeed_0000_0000_0002);
+        SegmentHead { number, salt, previous: 6, previous_first: 88, previous_end: 8192, first_commit: 99, lanes }
     }
 
     #[test]

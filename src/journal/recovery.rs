@@ -196,7 +196,7 @@ fn take_replaced(files: &mut Files) -> Vec<Arc<Segment>> {
     let mut followed = HashSet::new();
     let (mut live, mut replaced) = (Vec::new(), Vec::new());
     for segment in files.written.drain(..).rev() {
-        if followed.insert(segment.head.previous) { live.push(segment) } else { replaced.push(segment) }
+        if followed.insert(segment.head.previous_first) { live.push(segment) } else { replaced.push(segment) }
     }
     live.reverse();
     replaced.reverse();
@@ -329,10 +329,10 @@ fn begin(shared: &Shared, lanes: &[LaneHead], last: Option<&Arc<Segment>>, end: 
         return Ok(());
     };
     let replaces = (!left.is_empty()).then_some(last).flatten();
-    let (previous, previous_end) = match (replaces, last) {
-        (Some(replaced), _) => (replaced.head.previous, replaced.head.previous_end),
-        (None, Some(last)) => (last.number(), end),
-        (None, None) => (0, 0),
+    let (previous, previous_first, previous_end) = match (replaces, last) {
+        (Some(replaced), _) => (replaced.head.previous, replaced.head.previous_first, replaced.head.previous_end),
+        (None, Some(last)) => (last.number(), last.head.first_commit, end),
+        (None, None) => (0, 0, 0),
     };
     let mut writer = lock(&shared.writer);
     // As the replaced segment found the lanes: what is left of it begins there or later.
@@ -345,6 +345,7 @@ fn begin(shared: &Shared, lanes: &[LaneHead], last: Option<&Arc<Segment>>, end: 
         number: blank.number,
         salt: shared.salt()?,
         previous,
+        previous_first,
         previous_end,
         first_commit: writer.commit,
         lanes: lanes.iter().map(begun).collect(),

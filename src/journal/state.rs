@@ -80,7 +80,7 @@ impl Segments {
         Some(match self.live.get(index + 1) {
             None => Place { segment, end: Some(self.synced), is_sealed: false },
             Some(next) => {
-                let end = (next.head.previous == segment.number()).then_some(next.head.previous_end);
+                let end = (next.head.previous_first == segment.head.first_commit).then_some(next.head.previous_end);
                 Place { segment, end, is_sealed: true }
             }
         })

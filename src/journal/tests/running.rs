@@ -116,8 +116,8 @@ fn a_later_version_is_refused_and_nothing_is_changed() {
     let name = world.fs.names().remove(0);
     world.fs.damage(&name, |bytes| {
         bytes[8] = 2;
-        let checksum = crc32c::crc32c(&bytes[..64 + 24]).to_le_bytes();
-        bytes[64 + 24..64 + 28].copy_from_slice(&checksum);
+        let checksum = crc32c::crc32c(&bytes[..72 + 24]).to_le_bytes();
+        bytes[72 + 24..72 + 28].copy_from_slice(&checksum);
     });
     let before = world.fs.bytes_of(&name);
     let opened = crate::journal::Journal::open(world.fs.shared(), world.options, 1, std::sync::Arc::default());
