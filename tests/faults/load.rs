@@ -226,7 +226,12 @@ impl Writer {
             seen.unexpected.lock().unwrap().push(format!("{}: {}", answer.status, answer.text()));
             return ledger.unknown(sent.tokens.iter().copied());
         }
-        ledger.acked(sent.tokens.iter().copied().zip(ids), body["ack"].as_str().unwrap_or("none"));
+        let level = body["ack"].as_str().unwrap_or("none");
+        if level == "dead" {
+            // All that is sent here is good.
+            seen.unexpected.lock().unwrap().push(format!("refused by the store: {body}"));
+        }
+        ledger.acked(sent.tokens.iter().copied().zip(ids), level);
         seen.acked.fetch_add(sent.tokens.len(), Ordering::Relaxed);
         seen.accepted_after.lock().unwrap().push(since.elapsed());
     }

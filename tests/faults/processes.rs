@@ -51,15 +51,11 @@ fn p2_killed_at_any_system_call_it_loses_nothing() {
         let few = rounds(CALLS.len());
         for round in 0..few {
             // Small numbers hit the recovery, larger ones the running service.
-            let (call, nth) = (CALLS[round % CALLS.len()], 1 + round / CALLS.len() + 7 * (round % 3));
+            let (call, nth) = (CALLS[round % CALLS.len()], 1 + round / CALLS.len() + [0, 3, 9][round % 3]);
             let Some(starter) = strace(&format!("{call}:signal=KILL:when={nth}")) else { return };
             if rig.start_under(&starter).is_ok() {
-                if !rig.ends_within(Duration::from_millis(1500)) {
-                    rig.server().signal("KILL");
-                } else {
-                    hits += 1;
-                }
-                rig.wait();
+                hits += usize::from(rig.ends_within(Duration::from_millis(1500)));
+                rig.kill();
             } else {
                 hits += 1;
             }
@@ -162,14 +158,10 @@ fn p8_killed_for_want_of_memory_it_loses_nothing() {
     let mut ends = 0;
     for round in 0..rounds(6) {
         // From too little to start with, to enough.
-        let Some(limit) = MemoryLimit::new((2 + 4 * (round as u64 % 8)) << 20) else { return };
+        let Some(limit) = MemoryLimit::new((2 + 6 * (round as u64 % 8)) << 20) else { return };
         if rig.start_under(&limit.starter()).is_ok() {
-            if rig.ends_within(Duration::from_millis(1000)) {
-                ends += 1;
-            } else {
-                rig.server().signal("KILL");
-            }
-            rig.wait();
+            ends += usize::from(rig.ends_within(Duration::from_millis(1000)));
+            rig.kill();
         } else {
             ends += 1;
         }

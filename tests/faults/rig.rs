@@ -92,12 +92,16 @@ impl Rig {
         let seen = Arc::new(Seen::default());
         let load = Load::start(&ledger, habits, &seen);
         // Segments are small, so that they are sealed and recycled all the time.
-        let mut settings = vec![("store", store.setting()), ("ack", level()), ("shards", "2".to_owned())];
-        if level() == "durable" {
-            settings.push(("ack_timeout", "2s".to_owned()));
-            settings.push(("journal.segment_bytes", "256KiB".to_owned()));
-            settings.push(("journal.max_bytes", "16MiB".to_owned()));
-        }
+        let timeout = if level() == "durable" { "300ms" } else { "10s" };
+        let settings = [
+            ("store", &*store.setting()),
+            ("ack", &level()),
+            ("ack_timeout", timeout),
+            ("shards", "2"),
+            ("journal.segment_bytes", "256KiB"),
+            ("journal.max_bytes", "16MiB"),
+        ]
+        .map(|(key, value)| (key, value.to_owned()));
         let mut rig = Self {
             row: format!("{row} on {}", store.name()),
             load,
@@ -121,6 +125,9 @@ impl Rig {
 
     /// A setting of the servers that are started from now on.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
+        if key.starts_with("journal.") && level() != "durable" {
+            return;
+        }
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));
     }
@@ -151,7 +158,7 @@ impl Rig {
         self.server.as_mut().unwrap()
     }
 
-    /// Starts the server, which must become ready, and aims the load at it.
+    /// Starts the server, which must become ready.
     pub(crate) fn start(&mut self) {
         self.start_under(&[]).unwrap_or_else(|log| panic!("it ended before it was ready: {log:#?}"));
     }
@@ -174,21 +181,24 @@ impl Rig {
             thread::sleep(Duration::from_millis(2));
         }
         self.recovery_max = self.recovery_max.max(began.elapsed());
-        self.load.aim(address);
         Ok(())
     }
 
-    /// Starts it and waits only until it listens.
+    /// Starts it and waits only until it listens; from then on the load is aimed at it.
     pub(crate) fn launch(&mut self, starter: &[String]) -> Result<(), Vec<Value>> {
         assert!(self.server.is_none(), "the last one still runs");
         let settings: Vec<_> = self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         self.server = Some(Server::try_start(binary_under(starter), Arc::clone(&self.dir), &settings)?);
+        let address = self.server().address();
+        self.load.aim(address);
         Ok(())
     }
 
-    /// SIGKILL.
+    /// SIGKILL, where it has not ended by itself.
     pub(crate) fn kill(&mut self) {
-        self.server().signal("KILL");
+        if self.server().ended().is_none() {
+            self.server().signal("KILL");
+        }
         self.wait();
     }
 
