@@ -44,12 +44,13 @@ fn d1_a_sync_that_failed_is_not_believed_the_second_time() {
         return;
     }
     let mut rig = Rig::new("D1 and power loss", Store::Sqlite);
-    if !rig.on_ext4(true) {
+    if !rig.on_ext4() {
         return;
     }
     let Some((_dir, library)) = lying_disk() else { return };
-    for round in 0..rounds(2) {
-        let (library, fails_at) = (library.display(), 200 + 50 * (round % 4));
+    let mut dice = Dice::new();
+    for _ in 0..rounds(2) {
+        let (library, fails_at) = (library.display(), 150 + dice.below(200));
         let starter = [format!("LD_PRELOAD={library}"), format!("SYNC_FAILS_AT={fails_at}")];
         rig.start_under(&["env".to_owned()].into_iter().chain(starter).collect::<Vec<_>>()).unwrap();
         // What reached the store would not be missed.
@@ -86,18 +87,23 @@ fn d2_a_loss_of_power_under_load_loses_nothing() {
     for store in Store::all() {
         let is_embedded = matches!(store, Store::Sqlite);
         let (mut rig, mut dice) = (Rig::new("D2", store), Dice::new());
-        if !rig.on_ext4(true) {
+        if !rig.on_ext4() {
             return;
         }
-        for round in 0..rounds(3) {
-            rig.start();
-            rig.load.flows(20);
+        for _ in 0..rounds(3) {
+            start_on_a_slow_disk_now_and_then(&mut rig, &mut dice);
             // Now and then the journal has it alone.
-            let held = (is_embedded && level() == "durable" && round % 3 == 1).then(|| rig.hold_store());
+            let is_held = is_embedded && level() == "durable" && dice.below(2) == 0;
+            let held = is_held.then(|| rig.hold_store());
             thread::sleep(Duration::from_millis(50 + dice.below(1000)));
+            // Ext4 lets a sync of a file that grew return 0 where the cut catches it half-way, though
+            // nothing was written. The journal's files never grow; the embedded store's do.
+            if level() != "durable" {
+                rig.stop();
+            }
             rig.mount().cut_power();
-            // Every sync fails from now on. One that goes on answering is found out.
-            if round % 2 == 1 {
+            if level() == "durable" && dice.below(2) == 0 {
+                // Every sync fails from now on: one that goes on answering is found out.
                 rig.ends_within(Duration::from_millis(300));
             }
             rig.kill();
@@ -109,22 +115,23 @@ fn d2_a_loss_of_power_under_load_loses_nothing() {
     }
 }
 
-/// On a file system without a journal of its own a name is on the disk only when its directory was
-/// synced; on ext4 as it is made, syncing a new file happens to sync its name.
+/// Nothing else on that disk makes it write: what the journal did not sync itself is not there.
 #[test]
-fn d2_a_loss_of_power_on_a_plain_file_system_loses_nothing() {
-    let (mut rig, mut dice) = (Rig::new("D2 plain", Store::Sqlite), Dice::new());
-    if !rig.on_ext4(false) {
+fn d2_a_loss_of_power_on_the_journals_own_disk_loses_nothing() {
+    if !has_journal() {
         return;
     }
-    for round in 0..rounds(2) {
-        rig.start();
-        rig.load.flows(20);
-        let held = (level() == "durable" && round % 2 == 1).then(|| rig.hold_store());
-        thread::sleep(Duration::from_millis(50 + dice.below(1500)));
-        // Whatever was acknowledged was so before this moment.
-        rig.server().signal("STOP");
-        rig.stands_still();
+    let (mut rig, mut dice) = (Rig::new("D2 own disk", Store::Sqlite), Dice::new());
+    if !rig.journal_on_ext4() {
+        return;
+    }
+    for _ in 0..rounds(2) {
+        start_on_a_slow_disk_now_and_then(&mut rig, &mut dice);
+        // Some segments come and go, and then they only come.
+        thread::sleep(Duration::from_millis(dice.below(1500)));
+        let held = rig.hold_store();
+        thread::sleep(Duration::from_millis(50 + dice.below(1000)));
+        rig.stop();
         rig.mount().keep_what_is_on_disk();
         rig.kill();
         drop(held);
@@ -132,6 +139,17 @@ fn d2_a_loss_of_power_on_a_plain_file_system_loses_nothing() {
         rig.rounds += 1;
     }
     rig.finish();
+}
+
+/// Each second time on average, and where there is strace, a sync takes its time: whoever answers
+/// before it has much to lose.
+fn start_on_a_slow_disk_now_and_then(rig: &mut Rig, dice: &mut Dice) {
+    let starter = match dice.below(2) {
+        0 => strace(&format!("{}:delay_enter=20000", sync_call())).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    rig.start_under(&starter).unwrap();
+    rig.load.flows(20);
 }
 
 #[test]

@@ -55,27 +55,21 @@ pub(crate) fn strace(inject: &str) -> Option<Vec<String>> {
 /// A file system of the test's own; unmounted when dropped.
 pub(crate) struct Mount {
     at: PathBuf,
-    /// The file it lies in, where it survives a loss of power.
-    image: Option<Image>,
-}
-
-struct Image {
-    dir: TempDir,
-    has_journal: bool,
+    /// Holds the file it lies in, where it survives a loss of power.
+    image: Option<TempDir>,
 }
 
 impl Mount {
-    /// An ext4 on a file, with a journal of its own or without, or says that it cannot.
-    pub(crate) fn ext4(at: &Path, has_journal: bool) -> Option<Self> {
+    /// An ext4 on a file, or says that it cannot.
+    pub(crate) fn ext4(at: &Path) -> Option<Self> {
         if !is_root() || !works("mkfs.ext4", &["-V"]) {
             left_out("it needs root and mkfs.ext4");
             return None;
         }
-        let image = Image { dir: TempDir::new().unwrap(), has_journal };
-        File::create(image.path()).unwrap().set_len(1 << 30).unwrap();
-        let feature = if has_journal { "has_journal" } else { "^has_journal" };
-        run("mkfs.ext4", &["-q", "-b", "4096", "-N", "8192", "-O", feature, image.path().to_str().unwrap()]);
-        let mount = Self { at: at.to_owned(), image: Some(image) };
+        let mount = Self { at: at.to_owned(), image: Some(TempDir::new().unwrap()) };
+        let image = mount.file("image");
+        File::create(&image).unwrap().set_len(1 << 30).unwrap();
+        run("mkfs.ext4", &["-q", "-b", "4096", "-N", "8192", image.to_str().unwrap()]);
         if !mount.mount() {
             left_out("a loop device cannot be mounted");
             return None;
@@ -105,28 +99,25 @@ impl Mount {
 
     /// Keeps what is on the disk now, for [`Self::restore_power`] to find. The writers must stand still.
     pub(crate) fn keep_what_is_on_disk(&self) {
-        let image = self.image.as_ref().unwrap();
-        run("cp", &["--sparse=always", image.path().to_str().unwrap(), image.kept().to_str().unwrap()]);
+        let (image, kept) = (self.file("image"), self.file("kept"));
+        run("cp", &["--sparse=always", image.to_str().unwrap(), kept.to_str().unwrap()]);
     }
 
     /// Mounted once more, with what was on the disk. All files in it must be closed.
     pub(crate) fn restore_power(&self) {
-        let image = self.image.as_ref().unwrap();
         self.unmount();
-        if image.kept().exists() {
-            fs::rename(image.kept(), image.path()).unwrap();
-        }
-        if !image.has_journal {
-            // 1 says that it has repaired something.
-            let checked = Command::new("e2fsck").args(["-fy"]).arg(image.path()).output().unwrap();
-            assert!(checked.status.code().is_some_and(|code| code <= 1), "{checked:?}");
+        if self.file("kept").exists() {
+            fs::rename(self.file("kept"), self.file("image")).unwrap();
         }
         assert!(self.mount(), "the file system cannot be mounted again");
     }
 
+    fn file(&self, name: &str) -> PathBuf {
+        self.image.as_ref().unwrap().path().join(name)
+    }
+
     fn mount(&self) -> bool {
-        let image = self.image.as_ref().unwrap();
-        works("mount", &["-o", "loop", image.path().to_str().unwrap(), self.at.to_str().unwrap()])
+        works("mount", &["-o", "loop", self.file("image").to_str().unwrap(), self.at.to_str().unwrap()])
     }
 
     fn unmount(&self) {
@@ -145,16 +136,6 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         self.unmount();
-    }
-}
-
-impl Image {
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("image")
-    }
-
-    fn kept(&self) -> PathBuf {
-        self.dir.path().join("kept")
     }
 }
 

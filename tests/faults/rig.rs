@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::Write as _,
     net::SocketAddr,
     os::unix::process::ExitStatusExt as _,
@@ -133,14 +133,21 @@ impl Rig {
     }
 
     /// Puts the data directory onto an ext4 of its own; false where that cannot be had.
-    pub(crate) fn on_ext4(&mut self, has_journal: bool) -> bool {
-        self.mount = Mount::ext4(self.dir.path(), has_journal);
+    pub(crate) fn on_ext4(&mut self) -> bool {
+        self.mount = Mount::ext4(self.dir.path());
+        self.mount.is_some()
+    }
+
+    /// Puts the journal alone onto an ext4 of its own; false where that cannot be had.
+    pub(crate) fn journal_on_ext4(&mut self) -> bool {
+        fs::create_dir_all(self.journal()).unwrap();
+        self.mount = Mount::ext4(&self.journal());
         self.mount.is_some()
     }
 
     /// Puts the journal onto a small file system in memory; false where that cannot be had.
     pub(crate) fn journal_on_tmpfs(&mut self, bytes: u64) -> bool {
-        std::fs::create_dir_all(self.journal()).unwrap();
+        fs::create_dir_all(self.journal()).unwrap();
         self.mount = Mount::tmpfs(&self.journal(), bytes);
         self.mount.is_some()
     }
@@ -202,14 +209,15 @@ impl Rig {
         self.wait();
     }
 
-    /// Waits until a stop signal has stopped every thread.
-    pub(crate) fn stands_still(&mut self) {
+    /// SIGSTOP, and waits until no thread can do anything more on its own.
+    pub(crate) fn stop(&mut self) {
+        self.server().signal("STOP");
         let tasks = format!("/proc/{}/task", self.server().pid());
-        let state = |stat: String| stat.rsplit_once(')').map(|(_, rest)| rest.trim_start().starts_with('T'));
+        // `t` is a thread that strace holds; it stops before it is back from its call.
+        let is_still = |stat: String| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']));
         until("all threads to stand still", || {
-            std::fs::read_dir(&tasks).unwrap().flatten().all(|task| {
-                std::fs::read_to_string(task.path().join("stat")).is_ok_and(|stat| state(stat) == Some(true))
-            })
+            let mut tasks = fs::read_dir(&tasks).unwrap().flatten();
+            tasks.all(|task| fs::read_to_string(task.path().join("stat")).is_ok_and(is_still))
         });
     }
 
@@ -246,7 +254,7 @@ impl Rig {
 
     /// Resident memory in KiB.
     pub(crate) fn resident_kib(&mut self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server().pid())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.server().pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
