@@ -64,7 +64,8 @@ fn median(mut rates: Vec<f64>) -> f64 {
 /// Events a second from the first byte sent until the last event is in the store.
 fn service_rate(storage: Arc<dyn Storage>, events: usize) -> f64 {
     let options = Options { ack: AckLevel::Queued, ..Options::default() };
-    let pipeline = Pipeline::builder(storage).options(options).start().expect("threads can be had");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let pipeline = Pipeline::builder(storage, dir.path()).options(options).start().expect("threads can be had");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let server = http::Server::start(listener, pipeline.clone(), http::Options::default()).expect("threads can be had");
     // The table is prepared, and the connections are there, before the clock runs.

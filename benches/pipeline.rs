@@ -50,7 +50,9 @@ fn run(pipeline: &Pipeline, rounds: u64) -> Duration {
 }
 
 fn bench(c: &mut Criterion, name: &str, storage: Arc<dyn Storage>) {
-    let pipeline = Pipeline::builder(storage).options(Options::default()).start().expect("threads can be had");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let pipeline =
+        Pipeline::builder(storage, dir.path()).options(Options::default()).start().expect("threads can be had");
     let mut group = c.benchmark_group("pipeline");
     group.sample_size(20).throughput(Throughput::Elements(BATCH as u64));
     group.bench_function(name, |b| b.iter_custom(|rounds| run(&pipeline, rounds)));

@@ -10,7 +10,8 @@ use event_pipeline::{
 
 fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(Discard::default());
-    let pipeline = Pipeline::builder(store.clone()).start()?;
+    let dir = std::env::temp_dir().join("event-pipeline-embed");
+    let pipeline = Pipeline::builder(store.clone(), dir).start()?;
     let mut intake = pipeline.intake();
     let body = br#"{"type":"sensor_data","source":"iot_device","data":{"temperature":23.5}}"#;
     let taken = intake.submit(body, Shape::Single, AckLevel::Queued)?;

@@ -41,7 +41,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let listener = listen(settings.listen).with_context(|| {
         format!("cannot listen on {}; is another service on that port? (setting `listen`)", settings.listen)
     })?;
-    let pipeline = Pipeline::builder(storage)
+    let pipeline = Pipeline::builder(storage, data_dir.path())
         .options(settings.pipeline)
         .identity(data_dir.identity())
         .store_name(&shown)
@@ -97,19 +97,28 @@ fn shut_down(server: Server, pipeline: &Pipeline, shutdown: Shutdown, signal: &s
     server.stop(shutdown.grace / REQUESTS_PART);
     let drained = pipeline.drain(shutdown.grace.saturating_sub(since.elapsed()));
     let counts = pipeline.metrics();
-    if drained.unstored > 0 {
+    if !drained.journaled {
         tracing::error!(
             unstored = drained.unstored,
-            "accepted events could not be stored within the grace; they are lost (setting `shutdown.grace`)"
+            "the journal did not take everything within the grace; what was only queued may be lost (setting \
+             `shutdown.grace`)"
         );
         return ExitCode::FAILURE;
     }
-    tracing::info!(
-        events_processed = counts.events_processed,
-        events_failed = counts.events_failed,
-        after_s = since.elapsed().as_secs_f64(),
-        "stopped; everything accepted is stored"
-    );
+    let after_s = since.elapsed().as_secs_f64();
+    let (events_processed, events_failed) = (counts.events_processed, counts.events_failed);
+    if drained.unstored > 0 {
+        let unstored = drained.unstored;
+        tracing::info!(
+            events_processed,
+            events_failed,
+            unstored,
+            after_s,
+            "stopped; the journal has what is not stored, and the next start stores it"
+        );
+    } else {
+        tracing::info!(events_processed, events_failed, after_s, "stopped; everything accepted is stored");
+    }
     ExitCode::SUCCESS
 }
 

@@ -5,12 +5,15 @@ use std::{collections::HashMap, ffi::OsString, fs, path::Path};
 use toml::{Table, Value};
 
 use super::{ConfigError, SETTINGS, Setting, Settings, error::Origin, table::PREFIX, units::show_size};
+use crate::journal::SEGMENTS_MIN;
 
 /// Ends the name of a variable that names a file with the value.
 const FILE_SUFFIX: &str = "_FILE";
 /// What a record takes beyond the event's text is less than that text: a body's events never take
 /// more than this many times its bytes.
 const RECORD_TO_BODY_MAX: u64 = 2;
+/// The same for the room that they take in the journal, where a large commit may leave a hole.
+const ROOM_TO_BODY_MAX: u64 = 2 * RECORD_TO_BODY_MAX + 1;
 
 impl Settings {
     /// Resolves the settings: `flags` over `environment` over `file` over the
@@ -131,7 +134,7 @@ impl Layers {
     }
 
     /// What no setting can check alone: that every legal request fits into an empty shard.
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&mut self) -> Result<(), ConfigError> {
         let (queue, http) = (&self.settings.pipeline.queue, &self.settings.http);
         if (queue.events as usize) < http.max_batch_events {
             return Err(self.too_small(
@@ -144,6 +147,13 @@ impl Layers {
         if queue.bytes < bytes {
             return Err(self.too_small("queue.max_bytes", "http.max_body_bytes", &show_size(bytes)));
         }
+        let journal = &self.settings.pipeline.journal;
+        let room = ROOM_TO_BODY_MAX * http.max_body_bytes as u64;
+        let least = SEGMENTS_MIN * journal.segment_bytes + room;
+        if journal.max_bytes < least {
+            return Err(self.too_small("journal.max_bytes", "http.max_body_bytes", &show_size(least)));
+        }
+        self.settings.pipeline.journal.ready_bytes = room;
         Ok(())
     }
 

@@ -9,7 +9,11 @@ use super::{
     LogFormat, Settings,
     units::{Problem, address, count, duration, list, quoted, show_duration, show_size, size, word},
 };
-use crate::{pipeline::AckLevel, sync::Amount};
+use crate::{
+    journal::SEGMENT_BYTES_MIN,
+    pipeline::{AckLevel, NoSuchLevel},
+    sync::Amount,
+};
 
 /// Shards have threads: more than this is a mistake.
 const SHARDS_MAX: u64 = 1024;
@@ -20,6 +24,10 @@ const BODY_BYTES_MAX: u64 = 1 << 30;
 const BODY_BYTES_MIN: u64 = 100;
 const REQUEST_EVENTS_MAX: u64 = 100_000;
 const CONNECTIONS_MAX: u64 = 1_000_000;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Files of the journal are multiples of this.
+const SEGMENT_UNIT: u64 = 4096;
+const KEEP_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const LINGER_MAX: Duration = Duration::from_secs(60);
 /// The longest of all other waits: beyond a day somebody meant something else.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -72,7 +80,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "ack",
-        meaning: "acknowledgement level of requests that name none: `queued` or `stored`",
+        meaning: "acknowledgement level of requests that name none: `queued`, `durable` or `stored`",
         set: |to, text| put(&mut to.pipeline.ack, ack(text)),
         show: |of| of.pipeline.ack.to_string(),
     },
@@ -102,7 +110,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "queue.max_events",
-        meaning: "events that one shard holds, from admission until they are stored",
+        meaning: "events that one shard holds in memory, until the journal has them",
         set: |to, text| {
             let events = count(text, 1..=u64::from(Amount::MAX.events));
             put(&mut to.pipeline.queue.events, events.map(|events| events as u32))
@@ -111,9 +119,36 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "queue.max_bytes",
-        meaning: "bytes that one shard holds",
+        meaning: "bytes that one shard holds in memory",
         set: |to, text| put(&mut to.pipeline.queue.bytes, size(text, 1..=Amount::MAX.bytes)),
         show: |of| show_size(of.pipeline.queue.bytes),
+    },
+    Setting {
+        key: "journal.segment_bytes",
+        meaning: "bytes of one file of the journal; a larger request gets a file of its own",
+        set: |to, text| {
+            let size = size(text, SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX);
+            put(&mut to.pipeline.journal.segment_bytes, size.map(|size| size.next_multiple_of(SEGMENT_UNIT)))
+        },
+        show: |of| show_size(of.pipeline.journal.segment_bytes),
+    },
+    Setting {
+        key: "journal.max_bytes",
+        meaning: "bytes of all files of the journal together; when they are used up, requests are answered 503 (`journal_full`)",
+        set: |to, text| put(&mut to.pipeline.journal.max_bytes, size(text, SEGMENT_BYTES_MIN..=u64::MAX)),
+        show: |of| show_size(of.pipeline.journal.max_bytes),
+    },
+    Setting {
+        key: "journal.keep",
+        meaning: "how long stored events stay in the journal for a replay, at most",
+        set: |to, text| put(&mut to.pipeline.journal.keep, duration(text, Duration::ZERO..=KEEP_MAX)),
+        show: |of| show_duration(of.pipeline.journal.keep),
+    },
+    Setting {
+        key: "journal.keep_bytes",
+        meaning: "how many bytes of them stay, at most; they give way when room is needed",
+        set: |to, text| put(&mut to.pipeline.journal.keep_bytes, size(text, 0..=u64::MAX)),
+        show: |of| show_size(of.pipeline.journal.keep_bytes),
     },
     Setting {
         key: "http.max_batch_events",
@@ -225,13 +260,7 @@ fn bytes(text: &str, min: u64, max: u64) -> Result<usize, Problem> {
 }
 
 fn ack(text: &str) -> Result<AckLevel, Problem> {
-    match text.parse() {
-        Ok(AckLevel::Durable) => {
-            Err("there is no journal yet that `durable` needs; use `stored` or `queued`".to_owned())
-        }
-        Ok(level) => Ok(level),
-        Err(_) => Err(format!("{} is none of queued, stored", quoted(text))),
-    }
+    text.parse().map_err(|error: NoSuchLevel| format!("{} {error}", quoted(text)))
 }
 
 fn origins(text: &str) -> Result<Vec<String>, Problem> {

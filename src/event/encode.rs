@@ -95,6 +95,14 @@ pub fn decode(bytes: &[u8]) -> Result<(Event<'_>, usize), DecodeError> {
     Ok((event, length))
 }
 
+/// Id and length of the first record of `bytes`, without a look at the rest of it; `None` where it is
+/// not whole.
+pub fn skim(bytes: &[u8]) -> Option<(Uuid, usize)> {
+    let head: &[u8; HEAD] = bytes.first_chunk()?;
+    let length = LENGTH + u32::from_le_bytes(chunk(head, 0)) as usize;
+    (HEAD..=bytes.len()).contains(&length).then(|| (Uuid::from_bytes(chunk(head, 4)), length))
+}
+
 fn chunk<const N: usize>(head: &[u8; HEAD], at: usize) -> [u8; N] {
     let mut bytes = [0; N];
     bytes.copy_from_slice(&head[at..at + N]);

@@ -23,7 +23,7 @@ mod time;
 mod validate;
 
 pub use bench::{BodyError, Judged, Shape, Stamp};
-pub use encode::{DecodeError, RecordReader, decode, encode, encoded_len};
+pub use encode::{DecodeError, RecordReader, decode, encode, encoded_len, skim};
 pub use parse::Parser;
 pub use reject::{Code, Rejection};
 pub use time::{Civil, Micros, SECONDS_MAX, SECONDS_MIN};

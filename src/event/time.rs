@@ -57,6 +57,18 @@ impl Micros {
     /// # Errors
     /// [`TimeError`] where it is no such time, or one that the table does not hold.
     pub(crate) fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
+        let time = Self::parse_any_rfc3339(text)?;
+        if !(SECONDS_MIN..=SECONDS_MAX).contains(&time.seconds()) {
+            return Err(TimeError::OutOfRange);
+        }
+        Ok(time)
+    }
+
+    /// Reads an RFC 3339 time, one that the table does not hold too: a wrong clock's, say.
+    ///
+    /// # Errors
+    /// [`TimeError::Invalid`] where it is no such time.
+    pub(crate) fn parse_any_rfc3339(text: &str) -> Result<Self, TimeError> {
         if text.len() > TEXT_BYTES_MAX {
             return Err(TimeError::Invalid("the time has more than 255 bytes"));
         }
@@ -76,9 +88,6 @@ impl Micros {
         let micros = rest.fraction()?;
         let offset = rest.zone()?;
         let seconds = days_from_civil(year, month, day) * SECONDS_A_DAY + hour * 3_600 + minute * 60 + second - offset;
-        if !(SECONDS_MIN..=SECONDS_MAX).contains(&seconds) {
-            return Err(TimeError::OutOfRange);
-        }
         Ok(Self(seconds * MICROS_A_SECOND + micros))
     }
 }

@@ -11,6 +11,7 @@ use super::{
     context::IngestThread,
     problem::Problem,
 };
+use crate::pipeline::JournalHealth;
 
 /// Grades of the health format (draft-inadarei-api-health-check).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -37,6 +38,9 @@ pub(super) fn ready(thread: &IngestThread) -> Result<Answer, Problem> {
     if thread.is_draining() {
         return Err(Problem::unavailable("draining", "the service is shutting down", retry_after_s));
     }
+    if !thread.pipeline().journal_health().accepting {
+        return Err(Problem::unavailable("journal_full", "the journal has no room for more events", retry_after_s));
+    }
     if !thread.pipeline().can_accept() {
         return Err(Problem::unavailable("overloaded", "no shard has room for more events", retry_after_s));
     }
@@ -52,6 +56,7 @@ struct Health {
 
 #[derive(Serialize)]
 struct Checks {
+    journal: [JournalCheck; 1],
     store: [StoreCheck; 1],
     shards: [ShardsCheck; 1],
 }
@@ -69,6 +74,17 @@ struct StoreCheck {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct JournalCheck {
+    status: Grade,
+    component_type: &'static str,
+    accepting: bool,
+    oldest_unstored_seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ShardsCheck {
     status: Grade,
     component_type: &'static str,
@@ -77,7 +93,8 @@ struct ShardsCheck {
     accepting: bool,
 }
 
-/// `GET /health`: pass, or warn while the store is away and events still find room, or fail.
+/// `GET /health`: pass; warn while the store is away and events still find room, or where the journal was
+/// damaged; or fail.
 pub(super) fn health(thread: &IngestThread) -> Answer {
     let pipeline = thread.pipeline();
     let store = pipeline.store_health();
@@ -90,6 +107,20 @@ pub(super) fn health(thread: &IngestThread) -> Answer {
         state_seconds: store.since.as_secs(),
         output: store.error,
     };
+    let journal = pipeline.journal_health();
+    let journal = JournalCheck {
+        status: match journal {
+            JournalHealth { accepting: false, .. } => Grade::Fail,
+            JournalHealth { damaged: 0, .. } => Grade::Pass,
+            JournalHealth { .. } => Grade::Warn,
+        },
+        component_type: "datastore",
+        accepting: journal.accepting,
+        oldest_unstored_seconds: journal.oldest_unstored.as_secs_f64(),
+        output: (journal.damaged > 0).then(|| {
+            format!("{} places in the journal were damaged; look for *.corrupt in its directory", journal.damaged)
+        }),
+    };
     let shards = ShardsCheck {
         status: if workers == shards && accepting { Grade::Pass } else { Grade::Fail },
         component_type: "component",
@@ -97,9 +128,9 @@ pub(super) fn health(thread: &IngestThread) -> Answer {
         shards,
         accepting,
     };
-    let status = store.status.max(shards.status);
-    let health =
-        Health { status, version: env!("CARGO_PKG_VERSION"), checks: Checks { store: [store], shards: [shards] } };
+    let status = store.status.max(shards.status).max(journal.status);
+    let checks = Checks { journal: [journal], store: [store], shards: [shards] };
+    let health = Health { status, version: env!("CARGO_PKG_VERSION"), checks };
     let code = if status == Grade::Fail { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let mut response = answer::value(code, &health);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/health+json"));

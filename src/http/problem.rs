@@ -132,7 +132,7 @@ impl Problem {
                     Self::bad_request("no_valid_event", detail).errors(rejections)
                 }
             },
-            Refused::AckUnavailable(_) => Self::bad_request("ack_unavailable", detail),
+            Refused::JournalFull { retry_after_s } => Self::unavailable("journal_full", detail, retry_after_s),
             Refused::Overloaded { retry_after_s } => Self::unavailable("overloaded", detail, retry_after_s),
             Refused::Draining => Self::unavailable("draining", detail, retry_after_s),
         }

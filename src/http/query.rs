@@ -1,8 +1,11 @@
-//! `GET /events/{id}`: what is stored of an event.
+//! `GET /events/{id}`: an event, and how far it has come.
 
 use std::collections::BTreeMap;
 
-use hyper::StatusCode;
+use hyper::{
+    StatusCode,
+    header::{CACHE_CONTROL, HeaderValue},
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -13,8 +16,8 @@ use super::{
 };
 use crate::{
     event::Micros,
-    pipeline::Pipeline,
-    storage::{StoreError, StoredEvent},
+    pipeline::{Found, JournaledEvent, Pipeline},
+    storage::{StoreError, StoredEvent, dead_letters::DeadLetter},
 };
 
 /// An event as it is read: the fields it was sent with, what was made of it, and its state.
@@ -27,27 +30,53 @@ struct Document<'a> {
     /// `data`, `timestamp`, and what the processors made.
     #[serde(flatten)]
     processed_data: BTreeMap<String, Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     processing_time_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     processed_at: Option<String>,
     state: &'static str,
+    /// Why it was refused, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead: Option<Dead<'a>>,
+}
+
+/// Why an event is dead.
+#[derive(Serialize)]
+struct Dead<'a> {
+    reason: &'static str,
+    code: &'a str,
+    detail: &'a str,
+    attempts: u32,
+    failed_at: String,
 }
 
 /// Fields of [`Document`] that a processor's members must not stand beside.
-const COLUMNS: [&str; 8] =
-    ["id", "type", "source", "user_id", "processing_time_ms", "created_at", "processed_at", "state"];
+const COLUMNS: [&str; 9] =
+    ["id", "type", "source", "user_id", "processing_time_ms", "created_at", "processed_at", "state", "dead"];
 
-/// Looks the event up in the store.
+/// Looks the event up.
 pub(super) async fn event(pipeline: &Pipeline, id: &str) -> Result<Answer, Problem> {
-    let not_found = || Problem::not_found("the store has no event of this id");
+    let not_found = || Problem::not_found("there is no event of this id");
     // Only the canonical form is ever stored; other forms of a UUID name nothing.
     let id = match Uuid::try_parse(id) {
         Ok(uuid) if id.len() == 36 => uuid,
         _ => return Err(not_found()),
     };
-    let stored = pipeline.fetch(id).await.map_err(|error| unavailable(pipeline, &error))?;
-    let stored = stored.ok_or_else(not_found)?;
-    Ok(answer::value(StatusCode::OK, &document(&stored)))
+    let found = pipeline.find(id).await.map_err(|error| unavailable(pipeline, &error))?;
+    let found = found.ok_or_else(not_found)?;
+    let mut response = answer::value(
+        StatusCode::OK,
+        &match &found {
+            Found::Stored(stored) => document(stored),
+            Found::Durable(event) => journaled(event),
+            Found::Dead(letter) => dead(letter),
+        },
+    );
+    // What it says may be another thing in a moment.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 fn unavailable(pipeline: &Pipeline, error: &StoreError) -> Problem {
@@ -67,7 +96,70 @@ fn document(stored: &StoredEvent) -> Document<'_> {
         created_at: time(stored.created_at_s),
         processed_at: time(stored.processed_at_s),
         state: "stored",
+        dead: None,
     }
+}
+
+fn journaled(event: &JournaledEvent) -> Document<'_> {
+    let lag_ms = (event.received.0 - event.occurred.0) / 1000;
+    Document {
+        id: event.id,
+        r#type: event.kind,
+        source: event.source,
+        user_id: event.user_id.as_deref(),
+        processed_data: as_sent(&event.data, &event.timestamp, event.received, lag_ms, &event.receipt),
+        processing_time_ms: None,
+        created_at: None,
+        processed_at: None,
+        state: "durable",
+        dead: None,
+    }
+}
+
+fn dead(letter: &DeadLetter) -> Document<'_> {
+    let timestamp = letter.event.timestamp.clone().unwrap_or_else(|| letter.received.to_string());
+    let lag_ms = (letter.received.0 - letter.occurred.0) / 1000;
+    Document {
+        id: letter.id,
+        r#type: letter.event.kind.as_str(),
+        source: letter.event.source.as_str(),
+        user_id: letter.event.user_id.as_deref(),
+        processed_data: as_sent(&letter.event.data, &timestamp, letter.received, lag_ms, &letter.receipt.to_string()),
+        processing_time_ms: None,
+        created_at: None,
+        processed_at: None,
+        state: "dead",
+        dead: Some(Dead {
+            reason: letter.reason.as_str(),
+            code: &letter.code,
+            detail: &letter.detail,
+            attempts: letter.attempts,
+            failed_at: letter.failed_at.to_string(),
+        }),
+    }
+}
+
+/// What is known of an event that was not processed, under the names that it will have in the store.
+fn as_sent(
+    data: &str,
+    timestamp: &str,
+    received: Micros,
+    lag_ms: i64,
+    receipt: &str,
+) -> BTreeMap<String, Box<RawValue>> {
+    // Nothing of this lacks a form in JSON; a member that did would only be missing.
+    let raw = |name: &str, json: String| Some((name.to_owned(), RawValue::from_string(json).ok()?));
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    [
+        raw("data", data.to_owned()),
+        raw("timestamp", text(timestamp)),
+        raw("received_at", text(&received.to_string())),
+        raw("lag_ms", lag_ms.to_string()),
+        raw("receipt", text(receipt)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The members of `processed_data`; a row that others wrote may have none, or no object.

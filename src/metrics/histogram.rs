@@ -65,6 +65,13 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
+    /// The same in a unit that is `factor` times smaller: 1000 for what is no time, but a count.
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        let Self { count, mean, p50, p90, p99, p999, max } = self;
+        let [mean, p50, p90, p99, p999, max] = [mean, p50, p90, p99, p999, max].map(|value| value * factor);
+        Self { count, mean, p50, p90, p99, p999, max }
+    }
+
     fn of(histogram: &Histogram<u64>) -> Self {
         let ms = |us: u64| us as f64 / 1000.0;
         let at = |quantile| ms(histogram.value_at_quantile(quantile));

@@ -13,20 +13,22 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 mod histogram;
 mod ingest;
+mod journal;
 mod shard;
 mod snapshot;
 
 pub use histogram::Percentiles;
 pub use ingest::IngestMetrics;
+pub use journal::{JournalCounts, JournalMetrics};
 pub use shard::ShardMetrics;
-pub use snapshot::{ShardSnapshot, Snapshot, StoreSnapshot};
+pub use snapshot::{DeadLettersSnapshot, Elsewhere, JournalSnapshot, ShardSnapshot, Snapshot, StoreSnapshot};
 
 use crate::sync::Padded;
 
@@ -40,7 +42,12 @@ pub struct Metrics {
     shards: Box<[Padded<ShardMetrics>]>,
     ingest: Mutex<Vec<Arc<Padded<IngestMetrics>>>>,
     workers: AtomicUsize,
-    rate: Mutex<VecDeque<(Instant, u64)>>,
+    /// Of the journal.
+    pub journal: Arc<JournalMetrics>,
+    /// Events that the journal has taken since the start.
+    pub journaled: AtomicU64,
+    /// Samples of how many events were stored, and journaled, by then.
+    rate: Mutex<VecDeque<(Instant, u64, u64)>>,
 }
 
 impl Metrics {
@@ -52,7 +59,9 @@ impl Metrics {
             shards: (0..shards).map(|_| Padded::new(ShardMetrics::default())).collect(),
             ingest: Mutex::default(),
             workers: AtomicUsize::new(0),
-            rate: Mutex::new(VecDeque::from([(started, 0)])),
+            journal: Arc::default(),
+            journaled: AtomicU64::new(0),
+            rate: Mutex::new(VecDeque::from([(started, 0, 0)])),
         }
     }
 
@@ -91,11 +100,11 @@ impl Metrics {
 
     /// Notes how much is stored by now; to be called about once a second.
     pub fn sample_rate(&self) {
-        let (now, processed) = (Instant::now(), self.processed());
+        let (now, processed, journaled) = (Instant::now(), self.processed(), self.journaled());
         let mut rate = lock(&self.rate);
-        rate.push_back((now, processed));
+        rate.push_back((now, processed, journaled));
         // One sample older than the window stays: the rate is taken over the whole window.
-        while rate.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= RATE_WINDOW) {
+        while rate.get(1).is_some_and(|(at, ..)| now.duration_since(*at) >= RATE_WINDOW) {
             rate.pop_front();
         }
     }
@@ -103,10 +112,25 @@ impl Metrics {
     /// Events stored per second, over the last ten seconds (or since the start, if that is less).
     pub fn stored_per_second(&self) -> f64 {
         let processed = self.processed();
-        let Some((at, before)) = lock(&self.rate).front().copied() else { return 0.0 };
-        // A young service is not extrapolated from its first milliseconds.
-        let seconds = at.elapsed().as_secs_f64().max(1.0);
-        processed.saturating_sub(before) as f64 / seconds
+        let Some((at, before, _)) = lock(&self.rate).front().copied() else { return 0.0 };
+        per_second(processed.saturating_sub(before), at)
+    }
+
+    /// Events that the journal took per second, over the same time.
+    pub fn journaled_per_second(&self) -> f64 {
+        let journaled = self.journaled();
+        let Some((at, _, before)) = lock(&self.rate).front().copied() else { return 0.0 };
+        per_second(journaled.saturating_sub(before), at)
+    }
+
+    fn journaled(&self) -> u64 {
+        // Ordering: a figure; nothing is read on the strength of it.
+        self.journaled.load(Ordering::Relaxed)
+    }
+
+    /// When the oldest event was received that is not settled, µs since the epoch.
+    pub fn oldest_us(&self) -> Option<i64> {
+        self.shards.iter().filter_map(|shard| shard.oldest_us()).min()
     }
 
     /// Events accepted, and neither stored nor failed.
@@ -120,9 +144,14 @@ impl Metrics {
 
     /// Everything, merged. `queue_bytes` says how many bytes of records a shard holds: only its
     /// owner knows.
-    pub fn snapshot(&self, queue_bytes: &dyn Fn(usize) -> u64, store: StoreSnapshot) -> Snapshot {
-        Snapshot::merge(self, &lock(&self.ingest), queue_bytes, store)
+    pub fn snapshot(&self, queue_bytes: &dyn Fn(usize) -> u64, elsewhere: Elsewhere) -> Snapshot {
+        Snapshot::merge(self, &lock(&self.ingest), queue_bytes, elsewhere)
     }
+}
+
+fn per_second(events: u64, since: Instant) -> f64 {
+    // A young service is not extrapolated from its first milliseconds.
+    events as f64 / since.elapsed().as_secs_f64().max(1.0)
 }
 
 /// A lock that is taken also after a panic elsewhere: what it guards here are plain counts.

@@ -1,6 +1,6 @@
 //! Counters of one shard: the tally that obeys the law, and how long storing took.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::histogram::Latencies;
 use crate::sync::Tally;
@@ -14,6 +14,8 @@ pub struct ShardMetrics {
     batches: AtomicU64,
     record_bytes: AtomicU64,
     storing_us: AtomicU64,
+    /// When the oldest event was received that is not settled, µs since the epoch; 0 where there is none.
+    oldest_us: AtomicI64,
     pub(super) storing: Latencies,
 }
 
@@ -27,6 +29,25 @@ impl ShardMetrics {
         self.record_bytes.fetch_add(record_bytes, Ordering::Relaxed);
         self.storing_us.fetch_add(sum, Ordering::Relaxed);
         self.storing.record(latencies_us.iter().copied());
+    }
+
+    /// Events that were received then, µs since the epoch, were journaled: the oldest, where there was
+    /// none.
+    pub fn journaled(&self, received_us: i64) {
+        // Ordering: a figure; nothing is read on the strength of it.
+        let _ = self.oldest_us.compare_exchange(0, received_us, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The oldest event that is not settled was received then, µs since the epoch; 0 where there is none.
+    pub fn set_oldest(&self, received_us: i64) {
+        // Ordering: as above.
+        self.oldest_us.store(received_us, Ordering::Relaxed);
+    }
+
+    /// When the oldest event was received that is not settled, µs since the epoch.
+    pub(super) fn oldest_us(&self) -> Option<i64> {
+        // Ordering: as above.
+        Some(self.oldest_us.load(Ordering::Relaxed)).filter(|oldest| *oldest > 0)
     }
 
     /// Settled batches, bytes of their records, summed latency in µs.

@@ -8,6 +8,7 @@ use super::{
     Metrics,
     histogram::{Percentiles, merge},
     ingest::IngestMetrics,
+    journal::JournalCounts,
 };
 use crate::sync::{Padded, TallySnapshot};
 
@@ -40,16 +41,53 @@ pub struct Snapshot {
     pub events_shed: u64,
     /// Bytes of the bodies that events were accepted from.
     pub body_bytes: u64,
-    /// Bytes of records that are accepted and not settled.
+    /// Bytes of records that are accepted and not in the journal yet.
     pub queue_bytes: u64,
     /// Time from a request's receipt to its answer, in ms.
     pub acknowledgement_ms: Percentiles,
     /// Time from an event's receipt to its being stored, in ms.
     pub storing_ms: Percentiles,
+    /// The journal.
+    pub journal: JournalSnapshot,
+    /// Dead letters that nobody has resolved yet.
+    pub dead_letters: Vec<DeadLettersSnapshot>,
     /// The state of the store.
     pub store: StoreSnapshot,
     /// Each shard by itself.
     pub shards: Vec<ShardSnapshot>,
+}
+
+/// What the journal holds, and what it has done.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct JournalSnapshot {
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Bytes that may still be accepted.
+    pub free_bytes: u64,
+    /// Bytes of finished segments that stay for a replay.
+    pub kept_bytes: u64,
+    /// Segments that hold something which is not stored, with the one that is written to.
+    pub live_segments: usize,
+    /// Segments that stay for a replay.
+    pub kept_segments: usize,
+    /// Segments that wait for their turn.
+    pub blank_segments: usize,
+    /// How long the oldest event has waited that is not stored, in seconds.
+    pub oldest_unstored_seconds: f64,
+    /// Since the start.
+    #[serde(flatten)]
+    pub counts: JournalCounts,
+}
+
+/// Unresolved dead letters of one reason and code.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeadLettersSnapshot {
+    /// `processing_failed` or `store_refused`.
+    pub reason: &'static str,
+    /// The store's own error number or name.
+    pub code: String,
+    /// How many.
+    pub letters: u64,
 }
 
 /// What is known of the store.
@@ -76,7 +114,7 @@ pub struct ShardSnapshot {
     pub events_failed: u64,
     /// Its events neither stored nor failed.
     pub current_queue_depth: u64,
-    /// Bytes of those events' records.
+    /// Bytes of its records that are not in the journal yet.
     pub queue_bytes: u64,
     /// Batches that were settled.
     pub batches: u64,
@@ -84,13 +122,25 @@ pub struct ShardSnapshot {
     pub record_bytes: u64,
 }
 
+/// The parts of a [`Snapshot`] that only their owners know.
+#[derive(Clone, Debug, Default)]
+pub struct Elsewhere {
+    /// The state of the store.
+    pub store: StoreSnapshot,
+    /// What the journal holds.
+    pub journal: JournalSnapshot,
+    /// Unresolved dead letters.
+    pub dead_letters: Vec<DeadLettersSnapshot>,
+}
+
 impl Snapshot {
     pub(super) fn merge(
         metrics: &Metrics,
         ingest: &[Arc<Padded<IngestMetrics>>],
         queue_bytes: &dyn Fn(usize) -> u64,
-        store: StoreSnapshot,
+        elsewhere: Elsewhere,
     ) -> Self {
+        let Elsewhere { store, journal, dead_letters } = elsewhere;
         let mut total = TallySnapshot::default();
         let mut storing_us = 0_u64;
         let mut shards = Vec::with_capacity(metrics.shards.len());
@@ -134,6 +184,8 @@ impl Snapshot {
             queue_bytes: shards.iter().map(|shard| shard.queue_bytes).sum(),
             acknowledgement_ms: merge(ingest.iter().map(|thread| &thread.acknowledgement)),
             storing_ms: merge(metrics.shards.iter().map(|shard| &shard.storing)),
+            journal,
+            dead_letters,
             store,
             shards,
         }
@@ -166,7 +218,7 @@ mod tests {
         ingest.add_rejected(3);
         ingest.add_shed(4);
 
-        let seen = metrics.snapshot(&|_| 0, StoreSnapshot::default());
+        let seen = metrics.snapshot(&|_| 0, Elsewhere::default());
         assert_eq!((seen.events_received, seen.events_processed, seen.events_failed), (15, 7, 1));
         assert_eq!((seen.events_duplicate, seen.events_rejected, seen.events_shed), (2, 3, 4));
         assert_eq!(seen.current_queue_depth, 7);
@@ -175,12 +227,12 @@ mod tests {
         assert_eq!((seen.shards[0].current_queue_depth, seen.shards[1].current_queue_depth), (3, 4));
         assert_eq!(seen.events_per_second, 7.0);
         metrics.worker_stopped();
-        assert_eq!(metrics.snapshot(&|_| 0, StoreSnapshot::default()).active_workers, 0);
+        assert_eq!(metrics.snapshot(&|_| 0, Elsewhere::default()).active_workers, 0);
     }
 
     #[test]
     fn the_eight_keys_are_top_level_numbers() {
-        let seen = serde_json::to_value(Metrics::new(1).snapshot(&|_| 0, StoreSnapshot::default())).unwrap();
+        let seen = serde_json::to_value(Metrics::new(1).snapshot(&|_| 0, Elsewhere::default())).unwrap();
         for key in [
             "events_received",
             "events_processed",

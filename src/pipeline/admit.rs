@@ -1,12 +1,12 @@
 //! Admission: a request's events, judged and encoded, onto their shards, all or none.
 //!
 //! An [`Intake`] belongs to one thread. It encodes each good event straight into the outbox of
-//! its shard, takes the credits of all target shards at once, and only then are the events
-//! accepted. Outboxes are handed over by [`Intake::flush`], one message a shard, so that many
+//! its shard, takes room in the journal and the credits of all target shards at once, and only then are
+//! the events accepted. Outboxes are handed over by [`Intake::flush`], one message a shard, so that many
 //! requests of one event-loop tick share it. From admission to flush the intake is inside the
 //! gate: what was admitted is handed over before the pipeline closes.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use thiserror::Error;
 use uuid::{ContextV7, Uuid};
@@ -14,12 +14,13 @@ use uuid::{ContextV7, Uuid};
 use super::{
     Inner,
     ack::{Ack, Ticket},
-    backlog::{Chunk, Waiter},
+    backlog::{Chosen, Chunk, Waiter},
     level::AckLevel,
     shard::Message,
 };
 use crate::{
     event::{self, BodyError, Event, Micros, Parser, Receipt, Rejection, Shape, Stamp},
+    journal::Journal,
     metrics::IngestMetrics,
     sync::{self, Amount, Padded},
 };
@@ -27,12 +28,16 @@ use crate::{
 /// Makes the ids of one `Idempotency-Key` differ from all other UUIDs of version 5.
 const IDEMPOTENCY_NAMESPACE: Uuid = Uuid::from_u128(0x6d0f_3c52_8a3e_4c0f_9a61_27b1_55d8_e90c);
 
+/// Room in the journal that an intake takes at a time, so that threads seldom meet there.
+const ROOM_BYTES: u64 = 256 << 10;
+
 /// The way into a pipeline, for one thread.
 #[derive(Debug)]
 pub struct Intake {
     inner: Arc<Inner>,
     parser: Parser,
     outboxes: Box<[Outbox]>,
+    room: JournalRoom,
     inside: bool,
     metrics: Arc<Padded<IngestMetrics>>,
     ids: ContextV7,
@@ -77,9 +82,12 @@ pub enum Refused {
         /// Why, for each.
         rejections: Vec<Rejection>,
     },
-    /// This level is not to be had.
-    #[error("the acknowledgement level `{0}` is not available: there is no journal; use `stored` or `queued`")]
-    AckUnavailable(AckLevel),
+    /// The journal has no room.
+    #[error("the journal is full: the store does not take events as fast; try again in {retry_after_s} s")]
+    JournalFull {
+        /// When there may be room, in seconds.
+        retry_after_s: u64,
+    },
     /// A target shard has no room.
     #[error("the pipeline is full; try again in {retry_after_s} s")]
     Overloaded {
@@ -100,6 +108,8 @@ struct Outbox {
     kept_bytes: usize,
     /// For each staged event, which one of the request it is.
     staged: Vec<u32>,
+    /// The staged events whose ids the client chose.
+    chosen: Vec<(u32, Uuid)>,
 }
 
 impl Outbox {
@@ -107,29 +117,35 @@ impl Outbox {
     fn unstage(&mut self) {
         self.chunk.records.truncate(self.kept_bytes);
         self.staged.clear();
+        self.chosen.clear();
     }
 
-    fn stage(&mut self, index: usize, event: &Event<'_>) {
+    fn stage(&mut self, index: usize, event: &Event<'_>, is_chosen: bool) {
         event::encode(event, &mut self.chunk.records);
-        self.staged.push(u32::try_from(index).expect("a request has fewer events than u32 holds"));
+        let index = u32::try_from(index).expect("a request has fewer events than u32 holds");
+        self.staged.push(index);
+        if is_chosen {
+            self.chosen.push((index, event.id));
+        }
     }
 
     fn amount(&self) -> Amount {
         Amount { events: self.staged.len() as u32, bytes: (self.chunk.records.len() - self.kept_bytes) as u64 }
     }
 
-    /// The staged events are accepted.
-    fn keep(&mut self, ticket: Option<&Arc<Ticket>>) {
+    /// The staged events are accepted, and their room in the journal is taken.
+    fn keep(&mut self, promised: u64, ticket: Option<(&Arc<Ticket>, AckLevel)>) {
         let first = self.chunk.events;
         self.chunk.events += self.staged.len();
+        self.chunk.promised += promised;
         self.kept_bytes = self.chunk.records.len();
-        match ticket {
-            Some(ticket) => {
-                let indexes = std::mem::take(&mut self.staged);
-                self.chunk.waiters.push(Waiter { first, indexes, ticket: Arc::clone(ticket) });
-            }
-            None => self.staged.clear(),
+        let waiter = ticket.map(|_| self.chunk.waiters.len() as u32);
+        self.chunk.chosen.extend(self.chosen.drain(..).map(|(index, id)| Chosen { id, index, waiter }));
+        if let Some((ticket, level)) = ticket {
+            let indexes = if level == AckLevel::Stored { std::mem::take(&mut self.staged) } else { Vec::new() };
+            self.chunk.waiters.push(Waiter { first, indexes, ticket: Arc::clone(ticket) });
         }
+        self.staged.clear();
     }
 
     /// The accepted events, to be handed over.
@@ -140,13 +156,46 @@ impl Outbox {
     }
 }
 
+/// Room in the journal that one intake has taken and not used yet; given back when it is dropped.
+#[derive(Debug)]
+struct JournalRoom {
+    journal: Journal,
+    bytes: u64,
+}
+
+impl JournalRoom {
+    /// Takes room; false where the journal is full.
+    fn take(&mut self, bytes: u64) -> bool {
+        if self.bytes < bytes {
+            let missing = bytes - self.bytes;
+            if self.journal.promise(missing.max(ROOM_BYTES)) {
+                self.bytes += missing.max(ROOM_BYTES);
+            } else if self.journal.promise(missing) {
+                self.bytes += missing;
+            } else {
+                return false;
+            }
+        }
+        self.bytes -= bytes;
+        true
+    }
+}
+
+impl Drop for JournalRoom {
+    fn drop(&mut self) {
+        self.journal.release(self.bytes);
+    }
+}
+
 impl Intake {
     pub(super) fn new(inner: Arc<Inner>, number: u16) -> Self {
         let outboxes = inner.shards.iter().map(|_| Outbox::default()).collect();
         let metrics = inner.metrics.add_ingest();
         // Node, run, intake, and a counter: no two acceptances anywhere share a receipt.
         let receipts = u128::from(inner.identity.node) << 96 | u128::from(inner.run) << 64 | u128::from(number) << 48;
-        Self { inner, parser: Parser::default(), outboxes, inside: false, metrics, ids: ContextV7::new(), receipts }
+        let room = JournalRoom { journal: inner.journal.clone(), bytes: 0 };
+        let (parser, ids) = (Parser::default(), ContextV7::new());
+        Self { inner, parser, outboxes, room, inside: false, metrics, ids, receipts }
     }
 
     /// Judges a body's events and accepts the good ones, all or none. They are handed to their
@@ -156,9 +205,6 @@ impl Intake {
     /// [`Refused`]; then nothing of the request was taken.
     pub fn take(&mut self, body: &[u8], request: Request<'_>) -> Result<Taken, Refused> {
         let level = request.level.unwrap_or(self.inner.options.ack);
-        if level == AckLevel::Durable {
-            return Err(Refused::AckUnavailable(level));
-        }
         if self.inner.gate.is_closed() {
             return Err(Refused::Draining);
         }
@@ -179,24 +225,32 @@ impl Intake {
             outbox.unstage();
         }
         let mut accepted = Vec::new();
-        let mut stamp = Stamps { request, ids: &self.ids, receipts: &mut self.receipts };
+        let made = Cell::new(false);
+        let mut stamp = Stamps { request, ids: &self.ids, receipts: &mut self.receipts, made: &made };
         let (inner, outboxes) = (&self.inner, &mut self.outboxes);
         let judged =
             self.parser.judge(body, request.shape, &mut stamp, inner.validator.as_ref(), &mut |index, event| {
                 accepted.push((index, event.id));
-                outboxes[inner.identity.shard_of(event, outboxes.len())].stage(index, event);
+                let is_chosen = !made.take();
+                outboxes[inner.identity.shard_of(event, outboxes.len())].stage(index, event, is_chosen);
             })?;
         Ok((judged, accepted))
     }
 
-    /// Takes the credits of all staged events and enters the gate, or undoes the staging.
+    /// Takes the room and the credits of all staged events and enters the gate, or undoes the staging.
     fn admit(&mut self, events: usize) -> Result<(), Refused> {
         let wants = || {
             let staged = self.outboxes.iter().map(Outbox::amount);
             self.inner.shards.iter().zip(staged).filter(|(_, amount)| amount.events > 0)
         };
+        let cost = wants().map(|(_, amount)| self.inner.journal.cost(amount.bytes)).sum();
+        let has_room = self.room.take(cost);
         let refused = match sync::take_all(wants().map(|(shard, amount)| (&shard.credits, amount))) {
-            Err(_) => Refused::Overloaded { retry_after_s: self.inner.retry_after_s() },
+            Ok(()) if !has_room => {
+                wants().for_each(|(shard, amount)| shard.credits.give_back(amount));
+                Refused::JournalFull { retry_after_s: self.inner.retry_after_s() }
+            }
+            Err(_) => Refused::Overloaded { retry_after_s: self.inner.queue_retry_after_s() },
             Ok(()) if self.inside || self.inner.gate.enter() => {
                 self.inside = true;
                 // Counted before it is handed over, so that nobody sees it leave before it came.
@@ -210,19 +264,30 @@ impl Intake {
                 Refused::Draining
             }
         };
+        if has_room {
+            self.room.bytes += cost;
+        }
         self.outboxes.iter_mut().for_each(Outbox::unstage);
         self.metrics.add_shed(events as u64);
         Err(refused)
     }
 
     fn keep(&mut self, level: AckLevel, events: usize) -> Ack {
-        let ticket = (level == AckLevel::Stored)
-            .then(|| Arc::new(Ticket::new(u32::try_from(events).expect("a request has fewer events than u32 holds"))));
+        let shards = self.outboxes.iter().filter(|outbox| !outbox.staged.is_empty()).count();
+        let events = u32::try_from(events).expect("a request has fewer events than u32 holds");
+        let ticket = (level != AckLevel::Queued).then(|| Arc::new(Ticket::new(shards as u32, events)));
+        let mut is_large = false;
         for outbox in self.outboxes.iter_mut().filter(|outbox| !outbox.staged.is_empty()) {
-            outbox.keep(ticket.as_ref());
+            let promised = self.inner.journal.cost(outbox.amount().bytes);
+            outbox.keep(promised, ticket.as_ref().map(|ticket| (ticket, level)));
+            is_large |= outbox.kept_bytes >= self.inner.journal.run_bytes();
+        }
+        if is_large {
+            // No commit is to become larger than it must.
+            self.flush();
         }
         match ticket {
-            Some(ticket) => Ack::stored(ticket, self.inner.options.ack_timeout),
+            Some(ticket) => Ack::new(ticket, level, self.inner.options.ack_timeout),
             None => Ack::queued(),
         }
     }
@@ -276,10 +341,14 @@ struct Stamps<'a> {
     request: Request<'a>,
     ids: &'a ContextV7,
     receipts: &'a mut u128,
+    /// Whether the last id was made here, and so is new.
+    made: &'a Cell<bool>,
 }
 
 impl Stamp for Stamps<'_> {
     fn received(&self) -> Micros {
+        // The first that is asked of every event.
+        self.made.set(false);
         self.request.received
     }
 
@@ -287,6 +356,7 @@ impl Stamp for Stamps<'_> {
         if let Some(key) = self.request.idempotency_key {
             return Uuid::new_v5(&IDEMPOTENCY_NAMESPACE, format!("{key}\0{index}").as_bytes());
         }
+        self.made.set(true);
         let micros = u64::try_from(self.request.received.0).unwrap_or(0);
         let nanos = (micros % 1_000_000) as u32 * 1000;
         Uuid::new_v7(uuid::Timestamp::from_unix(self.ids, micros / 1_000_000, nanos))

@@ -1,27 +1,36 @@
 //! How a pipeline is put together and started.
 
 use std::{
-    fmt,
+    fmt, io,
+    path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicU16},
 };
 
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Barrier, watch};
 
 use super::{
     Identity, Inner, Options, Pipeline, Processor, Running, StandardProcessor,
     backlog::Backlog,
     flusher::{Flusher, StoreAccess},
-    shard::{Shard, start_worker},
+    shard::{Shard, Worker},
     store_state::StoreState,
     upkeep,
 };
 use crate::{
     event::{ContractOnly, Validator},
+    journal::{
+        Journal, JournalError, Recovered,
+        fs::{Disk, Fs},
+    },
     metrics::Metrics,
-    storage::Storage,
+    storage::{Storage, dead_letters::DeadLetters},
     sync::Gate,
 };
+
+/// The journal's directory, and the file of dead letters, in the pipeline's directory.
+pub(crate) const JOURNAL_DIR: &str = "journal";
+pub(crate) const DEAD_LETTERS_FILE: &str = "dead-letters.jsonl";
 
 /// Threads of the store runtime: its tasks mostly wait for the store.
 const STORE_THREADS: usize = 2;
@@ -29,6 +38,9 @@ const STORE_THREADS: usize = 2;
 /// A pipeline that does not run yet.
 pub struct Builder {
     storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    /// The journal's files, where they are not on a disk.
+    fs: Option<Arc<dyn Fs>>,
     store_name: String,
     processor: Arc<dyn Processor>,
     validator: Arc<dyn Validator>,
@@ -38,17 +50,39 @@ pub struct Builder {
 
 /// Why a pipeline did not start.
 #[derive(Debug, Error)]
-#[error("the pipeline cannot start: {what}")]
-pub struct StartError {
-    what: &'static str,
-    #[source]
-    source: std::io::Error,
+pub enum StartError {
+    /// The system lacks something.
+    #[error("the pipeline cannot start: {what}: {source}")]
+    System {
+        /// What was not to be had.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The journal cannot be opened.
+    #[error("the journal in {} cannot be opened: {source}", dir.display())]
+    Journal {
+        /// Where it lies.
+        dir: PathBuf,
+        /// Why.
+        source: JournalError,
+    },
+    /// A file cannot be used.
+    #[error("cannot open {}: {source}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
 impl Builder {
-    pub(super) fn new(storage: Arc<dyn Storage>) -> Self {
+    pub(super) fn new(storage: Arc<dyn Storage>, dir: PathBuf) -> Self {
         Self {
             storage,
+            dir,
+            fs: None,
             store_name: "store".to_owned(),
             processor: Arc::new(StandardProcessor),
             validator: Arc::new(ContractOnly),
@@ -86,6 +120,19 @@ impl Builder {
         self
     }
 
+    /// Where the pipeline keeps its files.
+    #[cfg(test)]
+    pub(super) fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    /// Keeps the journal's files elsewhere than on the disk.
+    #[cfg(test)]
+    pub(super) fn fs(mut self, fs: Arc<dyn Fs>) -> Self {
+        self.fs = Some(fs);
+        self
+    }
+
     /// The store's name in the log; no password in it.
     #[must_use]
     pub fn store_name(mut self, name: impl Into<String>) -> Self {
@@ -93,52 +140,73 @@ impl Builder {
         self
     }
 
-    /// Starts the threads. The store need not be up: events wait for it.
+    /// Opens the journal and starts the threads. The store need not be up: events wait for it.
     ///
     /// # Errors
-    /// [`StartError`] where the system gives no thread or no random numbers.
-    pub fn start(self) -> Result<Pipeline, StartError> {
-        let failed = |what| move |source| StartError { what, source };
-        let random = failed("the system has no random numbers");
+    /// [`StartError`] where the journal cannot be opened, or the system gives no thread or no random
+    /// numbers.
+    pub fn start(mut self) -> Result<Pipeline, StartError> {
+        let system = |what| move |source| StartError::System { what, source };
+        let random = system("no random numbers");
         let run = getrandom::u32().map_err(|error| random(error.into()))?;
         let identity = match self.identity {
             Some(identity) => identity,
             None => Identity::random().map_err(random)?,
         };
+        let shards = match self.options.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            shards => shards,
+        };
+        self.options.shards = shards;
+        let metrics = Arc::new(Metrics::new(shards));
+        let dead_letters = self.open_dead_letters()?;
+        let (journal, recovered) = self.open_journal(&metrics)?;
+        note_recovered(&metrics, &recovered);
+
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(STORE_THREADS)
             .thread_name("store")
             .enable_all()
             .build()
-            .map_err(failed("the store runtime has no threads"))?;
-        let shards = match self.options.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            shards => shards,
-        };
-        let metrics = Arc::new(Metrics::new(shards));
+            .map_err(system("no threads for the store runtime"))?;
         let store = Arc::new(StoreAccess {
             storage: self.storage,
+            dead_letters,
             state: StoreState::new(self.store_name),
             prepared: watch::Sender::new(false),
         });
+        let former_stored = Arc::new(Barrier::new(shards));
         let (mut ends, mut workers, mut flushers) = (Vec::new(), Vec::new(), Vec::new());
+        #[cfg(test)]
+        let mut backlogs = Vec::new();
         for index in 0..shards {
             let (shard, queue) = Shard::new(self.options.queue);
-            let (shard, backlog) = (Arc::new(shard), Arc::new(Backlog::default()));
-            let worker = start_worker(index, queue, Arc::clone(&backlog), Arc::clone(&metrics));
-            workers.push(worker.map_err(failed("a shard has no thread"))?);
+            let (shard, backlog) = (Arc::new(shard), Arc::new(Backlog::new(journal.synced(index))));
+            #[cfg(test)]
+            backlogs.push(Arc::clone(&backlog));
+            let worker = Worker {
+                index,
+                queue,
+                shard: Arc::clone(&shard),
+                journal: journal.clone(),
+                backlog: Arc::clone(&backlog),
+                metrics: Arc::clone(&metrics),
+            };
+            workers.push(worker.start().map_err(system("no thread for a shard"))?);
             let flusher = Flusher {
                 index,
-                shard: Arc::clone(&shard),
                 backlog,
+                journal: journal.clone(),
                 processor: Arc::clone(&self.processor),
                 store: Arc::clone(&store),
                 metrics: Arc::clone(&metrics),
                 options: self.options.batch,
+                former_stored: Arc::clone(&former_stored),
             };
             flushers.push(runtime.spawn(flusher.run()));
             ends.push(shard);
         }
+        let keeper = journal.start_keeper().map_err(system("no thread for the journal"))?;
         runtime.spawn(upkeep::prepare(Arc::clone(&store)));
         runtime.spawn(upkeep::probe(Arc::clone(&store)));
         runtime.spawn(upkeep::sample_rate(Arc::clone(&metrics)));
@@ -149,13 +217,54 @@ impl Builder {
             intakes: AtomicU16::new(0),
             gate: Gate::new(),
             shards: ends.into(),
+            journal,
+            #[cfg(test)]
+            backlogs,
             validator: self.validator,
             metrics,
             store,
             handle: runtime.handle().clone(),
         });
-        let running = Arc::new(Mutex::new(Some(Running { runtime, workers, flushers })));
+        let running = Arc::new(Mutex::new(Some(Running { runtime, workers, flushers, keeper })));
         Ok(Pipeline { inner, running })
+    }
+
+    fn open_dead_letters(&self) -> Result<Arc<DeadLetters>, StartError> {
+        let file = |path: PathBuf| move |source| StartError::File { path, source };
+        std::fs::create_dir_all(&self.dir).map_err(file(self.dir.clone()))?;
+        let path = self.dir.join(DEAD_LETTERS_FILE);
+        Ok(Arc::new(DeadLetters::open(&path).map_err(file(path))?))
+    }
+
+    fn open_journal(&self, metrics: &Arc<Metrics>) -> Result<(Journal, Recovered), StartError> {
+        let dir = self.dir.join(JOURNAL_DIR);
+        let fs: Arc<dyn Fs> = match &self.fs {
+            Some(fs) => Arc::clone(fs),
+            None => {
+                let failed = |source| StartError::File { path: dir.clone(), source };
+                Arc::new(Disk::open(&dir).map_err(failed)?)
+            }
+        };
+        let opened = Journal::open(fs, self.options.journal, self.options.shards, Arc::clone(&metrics.journal));
+        opened.map_err(|source| StartError::Journal { dir, source })
+    }
+}
+
+/// Counts, and says, what a start found.
+fn note_recovered(metrics: &Metrics, recovered: &Recovered) {
+    for (shard, events) in recovered.events.iter().enumerate() {
+        metrics.shard(shard).tally.add_recovered(*events);
+    }
+    metrics.journal.recovered(recovered.torn_bytes, recovered.damaged);
+    let events: u64 = recovered.events.iter().sum();
+    if events > 0 || recovered.torn_bytes > 0 || recovered.damaged > 0 {
+        tracing::info!(
+            events,
+            torn_bytes = recovered.torn_bytes,
+            damaged = recovered.damaged,
+            took_ms = recovered.took.as_millis() as u64,
+            "recovered the journal; its events go to the store first"
+        );
     }
 }
 

@@ -1,17 +1,25 @@
-//! A batch and all that belongs to it: who waits for its rows, and what is given back when it
-//! has landed.
+//! A batch and all that belongs to it: who waits for its rows, where its records stand in the journal,
+//! and what is counted when it has landed.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io,
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use super::{
     ack::{DeadEvent, Ticket},
-    backlog::{Chunk, Waiter},
+    backlog::{Backlog, Waiting},
     processor::{Fields, ProcessingError, Processor},
 };
 use crate::{
     event::{self, Event, Micros},
-    storage::{Batch, Limits, Row},
-    sync::Amount,
+    journal::{Extent, Origin, Reader},
+    storage::{
+        BadRow, Batch, Limits, Row,
+        dead_letters::{DeadLetter, Reason},
+    },
 };
 
 /// Rows on their way to the store. Landed and cleared, it is filled again: its buffers are
@@ -22,14 +30,27 @@ pub(super) struct Flight {
     /// For each row, which event of its request it is; 0 where nobody waits.
     indexes: Vec<u32>,
     waits: Vec<Wait>,
+    /// Requests of events that the processor failed, one for each.
+    failed_waits: Vec<Arc<Ticket>>,
     /// When the events were received: runs of one time and how many share it.
     received: Vec<(Micros, u64)>,
-    /// The credits its events hold.
-    pub(super) amount: Amount,
-    /// Events the processor failed: they have no row.
-    pub(super) failed: u64,
+    /// For each row, where its record begins in its extent.
+    offsets: Vec<u32>,
+    /// The extents, each with its first row here.
+    origins: Vec<(usize, Origin)>,
+    /// Which flight of its flusher it is.
+    pub(super) serial: u64,
+    /// Number of the record after its last: all before it are settled when it and all flights before it
+    /// have landed.
+    pub(super) end: u64,
+    /// How many events it has, rows or not.
+    pub(super) events: u64,
+    /// Bytes of their records.
+    pub(super) bytes: u64,
     pub(super) duplicates: Vec<usize>,
-    pub(super) dead: Vec<DeadRow>,
+    pub(super) refused: Vec<RefusedRow>,
+    /// Letters of events that the processor failed: they have no row.
+    pub(super) failed: Vec<DeadLetter>,
 }
 
 /// Rows that one request waits for.
@@ -41,38 +62,59 @@ struct Wait {
 
 /// A row that the store refused for good.
 #[derive(Debug)]
-pub(super) struct DeadRow {
+pub(super) struct RefusedRow {
     pub(super) row: usize,
-    pub(super) detail: String,
+    pub(super) bad: BadRow,
+    /// How often it was tried.
+    pub(super) attempts: u32,
 }
 
-/// A chunk that is being read.
+impl RefusedRow {
+    fn detail(&self) -> String {
+        format!("the store refused the event ({}): {}", self.bad.code, self.bad.message)
+    }
+}
+
+/// An extent that is being read: how far, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Reading {
-    chunk: Chunk,
+    extent: Extent,
+    /// Where the next record begins.
     offset: usize,
-    event: usize,
-    waiter: usize,
+    /// Number of the next record.
+    next: u64,
+    /// How many records at the extent's beginning are still to be passed over.
+    skip: u32,
 }
 
 impl Reading {
-    pub(super) fn new(chunk: Chunk) -> Self {
-        Self { chunk, offset: 0, event: 0, waiter: 0 }
+    pub(super) fn new(extent: Extent) -> Self {
+        Self { extent, offset: 0, next: extent.first, skip: extent.skip }
     }
 
-    /// The request that waits for the event at `self.event`, and its index there.
-    fn waiter(&mut self) -> Option<(&Waiter, u32)> {
-        while let Some(waiter) = self.chunk.waiters.get(self.waiter) {
-            if self.event < waiter.first {
-                return None;
-            }
-            if self.event < waiter.first + waiter.indexes.len() {
-                break;
-            }
-            self.waiter += 1;
+    fn is_done(&self) -> bool {
+        self.next >= self.extent.first + u64::from(self.extent.events)
+    }
+}
+
+/// The requests that wait for what is read next.
+#[derive(Debug, Default)]
+pub(super) struct Waiters(VecDeque<Waiting>);
+
+impl Waiters {
+    /// Takes those who wait for records before number `end`.
+    pub(super) fn fetch(&mut self, backlog: &Backlog, end: u64) {
+        backlog.take_waiting(end, &mut self.0);
+    }
+
+    /// The request that waits for record `number`, and which of its events that is.
+    fn of(&mut self, number: u64) -> Option<(&Weak<Ticket>, u32)> {
+        while self.0.front().is_some_and(|waiting| waiting.end() <= number) {
+            self.0.pop_front();
         }
-        let waiter = self.chunk.waiters.get(self.waiter)?;
-        Some((waiter, waiter.indexes[self.event - waiter.first]))
+        let waiting = self.0.front()?;
+        let index = usize::try_from(number.checked_sub(waiting.first)?).ok()?;
+        Some((&waiting.ticket, *waiting.indexes.get(index)?))
     }
 }
 
@@ -83,74 +125,90 @@ impl Flight {
         Self {
             batch: Arc::new(Batch::with_capacity(rows, rows * 512)),
             indexes: Vec::with_capacity(rows),
+            offsets: Vec::with_capacity(rows),
             ..Self::default()
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.amount.events == 0
-    }
-
-    /// Reads, processes and adds events of `reading` until the batch is full or the chunk is
+    /// Reads, processes and adds events of `reading` until the batch is full or the extent is
     /// read. True where the batch is full.
     pub(super) fn fill(
         &mut self,
         reading: &mut Reading,
+        reader: &Reader,
+        waiters: &mut Waiters,
         processor: &dyn Processor,
         limits: Limits,
-        now: Micros,
     ) -> bool {
         let mut batch = match Arc::get_mut(&mut self.batch) {
             Some(batch) => std::mem::take(batch),
             // Some store kept the last batch: it shall have it.
             None => Batch::default(),
         };
+        let now = Micros::now();
+        let records = reader.records();
+        if let Some(origin) = reader.origin() {
+            self.origins.push((batch.len(), origin));
+        }
         let mut full = false;
-        while reading.offset < reading.chunk.records.len() {
-            let (event, length) = match event::decode(&reading.chunk.records[reading.offset..]) {
+        while !reading.is_done() {
+            let (event, length) = match event::decode(&records[reading.offset.min(records.len())..]) {
                 Ok(decoded) => decoded,
                 Err(error) => {
+                    // Its checksum is right: we wrote it so.
                     tracing::error!(%error, "a record of our own cannot be read; the process ends");
                     std::process::abort();
                 }
             };
+            if reading.skip > 0 {
+                reading.skip -= 1;
+                reading.pass(length);
+                continue;
+            }
             full = batch.len() >= limits.rows_max || (!batch.is_empty() && batch.bytes() + length > limits.bytes_max);
             if full {
                 break;
             }
-            let made = add_row(&mut batch, &event, processor, now);
-            // The event borrows from the chunk, which `waiter` needs whole: take what is left to use.
-            let (id, received) = (event.id, event.received);
-            let row = batch.len().wrapping_sub(1);
-            match (made, reading.waiter()) {
-                (Ok(()), waiter) => {
+            let waiter = waiters.of(reading.next);
+            match add_row(&mut batch, &event, processor, now) {
+                Ok(()) => {
+                    self.offsets.push(reading.offset as u32);
                     self.indexes.push(waiter.as_ref().map_or(0, |(_, index)| *index));
-                    if let Some((waiter, _)) = waiter {
-                        self.wait_for(row, &waiter.ticket);
+                    if let Some((ticket, _)) = waiter {
+                        self.wait_for(batch.len() - 1, ticket);
                     }
                 }
-                (Err(error), waiter) => {
-                    tracing::warn!(%id, reason = %error, code = "processing_failed", "an event failed in processing");
-                    self.failed += 1;
-                    if let Some((waiter, index)) = waiter {
-                        fail(&waiter.ticket, index, error);
-                    }
-                }
+                Err(error) => self.fail(&event, error, waiter, now),
             }
-            self.note_received(received);
-            self.amount.events += 1;
-            self.amount.bytes += length as u64;
-            reading.offset += length;
-            reading.event += 1;
+            self.note_received(event.received);
+            self.events += 1;
+            self.bytes += length as u64;
+            reading.pass(length);
+            self.end = reading.next;
         }
         self.batch = Arc::new(batch);
         full
     }
 
-    fn wait_for(&mut self, row: usize, ticket: &Arc<Ticket>) {
+    fn wait_for(&mut self, row: usize, ticket: &Weak<Ticket>) {
         match self.waits.last_mut() {
-            Some(last) if last.rows.end == row && Arc::ptr_eq(&last.ticket, ticket) => last.rows.end += 1,
-            _ => self.waits.push(Wait { rows: row..row + 1, ticket: Arc::clone(ticket) }),
+            Some(last) if last.rows.end == row && Weak::as_ptr(ticket) == Arc::as_ptr(&last.ticket) => {
+                last.rows.end += 1;
+            }
+            // A request that has gone away has no ticket any more.
+            _ => self.waits.extend(ticket.upgrade().map(|ticket| Wait { rows: row..row + 1, ticket })),
+        }
+    }
+
+    fn fail(&mut self, event: &Event<'_>, error: ProcessingError, waiter: Option<(&Weak<Ticket>, u32)>, now: Micros) {
+        let (id, reason) = (event.id, &error.reason);
+        tracing::warn!(%id, reason, code = "processing_failed", "an event failed in processing");
+        self.failed.push(DeadLetter::new(event, Reason::ProcessingFailed, "processing_failed", reason, now));
+        if let Some((Some(ticket), index)) = waiter.map(|(ticket, index)| (ticket.upgrade(), index)) {
+            // Told with the rest, when the letter is written.
+            let dead = DeadEvent { index: index as usize, code: "processing_failed", detail: error.reason };
+            ticket.note(|noted| noted.dead.push(dead));
+            self.failed_waits.push(ticket);
         }
     }
 
@@ -161,31 +219,54 @@ impl Flight {
         }
     }
 
+    /// When its first event was received.
+    pub(super) fn first_received(&self) -> Option<Micros> {
+        self.received.first().map(|(received, _)| *received)
+    }
+
     /// For each run of events received together: µs until `now`, and how many.
     pub(super) fn latencies_us(&self, now: Micros) -> Vec<(u64, u64)> {
         let since = |received: Micros| u64::try_from(now.0 - received.0).unwrap_or(0);
         self.received.iter().map(|(received, events)| (since(*received), *events)).collect()
     }
 
-    /// Tells everyone who waits what became of their rows.
+    /// The letters of all events that are dead: the refused rows' are read from the journal again.
+    pub(super) fn letters(&self, now: Micros) -> io::Result<Vec<DeadLetter>> {
+        let mut letters = self.failed.clone();
+        for refused in &self.refused {
+            let origin = self.origins.partition_point(|(first, _)| *first <= refused.row);
+            let (_, origin) = &self.origins[origin - 1];
+            let record = origin.record(self.offsets[refused.row])?;
+            let (event, _) = event::decode(&record).map_err(io::Error::other)?;
+            let row = self.batch.row(refused.row);
+            let (code, detail) = (&refused.bad.code, &refused.bad.message);
+            let mut letter = DeadLetter::new(&event, Reason::StoreRefused, code, detail, now).with_row(&row);
+            letter.attempts = refused.attempts;
+            letters.push(letter);
+        }
+        Ok(letters)
+    }
+
+    /// Tells everyone who waits what became of their events.
     pub(super) fn tell(&mut self) {
         self.duplicates.sort_unstable();
-        self.dead.sort_unstable_by_key(|dead| dead.row);
+        self.refused.sort_unstable_by_key(|refused| refused.row);
         for Wait { rows, ticket } in &self.waits {
             let duplicates = within(&self.duplicates, rows, |row| *row);
-            let dead = within(&self.dead, rows, |dead| dead.row);
-            if !duplicates.is_empty() || !dead.is_empty() {
-                ticket.note(|outcome| {
-                    outcome.duplicates.extend(duplicates.iter().map(|row| self.indexes[*row] as usize));
-                    outcome.dead.extend(dead.iter().map(|dead| DeadEvent {
-                        index: self.indexes[dead.row] as usize,
+            let refused = within(&self.refused, rows, |refused| refused.row);
+            if !duplicates.is_empty() || !refused.is_empty() {
+                ticket.note(|noted| {
+                    noted.duplicates.extend(duplicates.iter().map(|row| self.indexes[*row] as usize));
+                    noted.dead.extend(refused.iter().map(|refused| DeadEvent {
+                        index: self.indexes[refused.row] as usize,
                         code: "store_refused",
-                        detail: dead.detail.clone(),
+                        detail: refused.detail(),
                     }));
                 });
             }
             ticket.settle(u32::try_from(rows.len()).expect("a batch has fewer rows than u32 holds"));
         }
+        self.failed_waits.iter().for_each(|ticket| ticket.settle(1));
     }
 
     /// Empties it for the next batch and keeps its buffers.
@@ -196,11 +277,22 @@ impl Flight {
         }
         self.indexes.clear();
         self.waits.clear();
+        self.failed_waits.clear();
         self.received.clear();
-        self.amount = Amount::default();
-        self.failed = 0;
+        self.offsets.clear();
+        self.origins.clear();
+        (self.events, self.bytes) = (0, 0);
         self.duplicates.clear();
-        self.dead.clear();
+        self.refused.clear();
+        self.failed.clear();
+    }
+}
+
+impl Reading {
+    /// One record is done.
+    fn pass(&mut self, length: usize) {
+        self.offset += length;
+        self.next += 1;
     }
 }
 
@@ -209,12 +301,6 @@ fn within<'a, T>(sorted: &'a [T], rows: &Range<usize>, row: impl Fn(&T) -> usize
     let start = sorted.partition_point(|item| row(item) < rows.start);
     let end = sorted.partition_point(|item| row(item) < rows.end);
     &sorted[start..end]
-}
-
-fn fail(ticket: &Ticket, index: u32, error: ProcessingError) {
-    let dead = DeadEvent { index: index as usize, code: "processing_failed", detail: error.reason };
-    ticket.note(|outcome| outcome.dead.push(dead));
-    ticket.settle(1);
 }
 
 fn add_row(

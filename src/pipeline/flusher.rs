@@ -1,34 +1,38 @@
-//! The flusher of one shard: backlog ▸ process ▸ batch ▸ store ▸ acknowledge.
+//! The flusher of one shard: journal ▸ process ▸ batch ▸ store ▸ dead letters ▸ watermark ▸ acknowledge.
 //!
 //! A batch leaves when it is large enough, when its oldest event has lingered, or at once when
 //! draining; while all slots are in flight the next one grows, so that batches are as large as
-//! the backlog asks for. Batches leave in order; several may be in flight and land in any order.
+//! the backlog asks for. Batches leave in order; several may be in flight and land in any order, and the
+//! watermark passes a batch when all before it have landed too. Running, catching up and recovering are
+//! the same. What lanes of former shards have left is stored before anything of the shards of today.
 //! One task on the store runtime; a panic in it ends the process.
 
 use std::{
-    iter,
-    ops::Range,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::{select, sync::watch, time::sleep_until};
+use tokio::{select, sync::Barrier, sync::watch, time::sleep_until};
 
 use super::{
-    backlog::{Backlog, Next},
-    flight::{DeadRow, Flight, Reading},
+    backlog::Backlog,
+    flight::{Flight, Reading, Waiters},
     processor::Processor,
-    retry::{self, Step},
-    shard::Shard,
     store_state::StoreState,
+    storing::store_flight,
 };
 use crate::{
     abort::AbortOnPanic,
     event::Micros,
+    journal::{Journal, Reader},
     metrics::{Metrics, ShardMetrics},
-    storage::{Limits, Storage, StoreError},
+    storage::{Limits, Storage, dead_letters::DeadLetters},
 };
+
+/// How long it waits before it reads again what could not be read.
+const READ_PAUSE: Duration = Duration::from_millis(500);
 
 /// When a batch leaves for the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,17 +48,20 @@ pub struct BatchOptions {
 /// What a flusher works with.
 pub(super) struct Flusher {
     pub(super) index: usize,
-    pub(super) shard: Arc<Shard>,
     pub(super) backlog: Arc<Backlog>,
+    pub(super) journal: Journal,
     pub(super) processor: Arc<dyn Processor>,
     pub(super) store: Arc<StoreAccess>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) options: BatchOptions,
+    /// Passed when the first flusher has stored what former shards left.
+    pub(super) former_stored: Arc<Barrier>,
 }
 
 /// The store, and what all flushers know of it.
 pub(super) struct StoreAccess {
     pub(super) storage: Arc<dyn Storage>,
+    pub(super) dead_letters: Arc<DeadLetters>,
     pub(super) state: StoreState,
     /// Becomes true when the table was seen to be there.
     pub(super) prepared: watch::Sender<bool>,
@@ -64,44 +71,63 @@ impl Flusher {
     /// Runs until the backlog is closed and all of it has landed.
     pub(super) async fn run(self) {
         let _guard = AbortOnPanic("flusher");
+        let limits = self.store.storage.limits();
+        if self.index == 0 {
+            for reader in self.journal.former_readers() {
+                self.store_lane(reader, limits, true).await;
+            }
+        }
+        self.former_stored.wait().await;
+        self.store_lane(self.journal.reader(self.index), limits, false).await;
+    }
+
+    /// Stores what a lane has; of a former shard's, until its end, of one's own until the backlog is
+    /// closed.
+    async fn store_lane(&self, reader: Reader, limits: Limits, is_former: bool) {
+        let mut filling = Filling::new(reader, limits, is_former);
+        let mut flying = FuturesUnordered::new();
+        filling.fill(self, limits);
+        self.note_oldest(&filling);
         let mut prepared = self.store.prepared.subscribe();
         if prepared.wait_for(|prepared| *prepared).await.is_err() {
             return;
         }
-        let limits = self.store.storage.limits();
-        let mut filling = Filling::new(limits);
-        let mut flying = FuturesUnordered::new();
         loop {
-            filling.fill(&self, limits);
+            filling.fill(self, limits);
             let slot_free = flying.len() < limits.in_flight.max(1);
             if slot_free && filling.is_due(&self.options) {
-                let flight = filling.depart();
-                flying.push(fly(Arc::clone(&self.store), flight));
+                flying.push(store_flight(Arc::clone(&self.store), filling.depart()));
                 continue;
             }
             if filling.is_done() && flying.is_empty() {
                 return;
             }
             let lingered = filling.since.map(|since| (since + self.options.linger).into());
+            let retry = filling.read_again_at.map(Into::into);
+            let next_look = [lingered.filter(|_| slot_free), retry].into_iter().flatten().min();
             select! {
-                Some(flight) = flying.next(), if !flying.is_empty() => filling.land(self.settle(flight)),
+                Some(flight) = flying.next(), if !flying.is_empty() => {
+                    filling.land(self.settle(flight), &self.journal);
+                    self.note_oldest(&filling);
+                }
                 () = self.backlog.changed(), if filling.wants_more() => {}
-                () = sleep_until(lingered.unwrap_or_else(tokio::time::Instant::now)), if slot_free && lingered.is_some() => {}
+                () = sleep_until(next_look.unwrap_or_else(tokio::time::Instant::now)), if next_look.is_some() => {}
             }
         }
     }
 
-    /// Counts, gives the credits back, tells who waits: in this order, so that whoever was told
-    /// sees the counts.
+    fn note_oldest(&self, filling: &Filling) {
+        self.metrics.shard(self.index).set_oldest(filling.oldest().map_or(0, |oldest| oldest.0));
+    }
+
+    /// Counts, and tells who waits: in this order, so that whoever was told sees the counts.
     fn settle(&self, mut flight: Flight) -> Flight {
         let metrics: &ShardMetrics = self.metrics.shard(self.index);
-        let dead = flight.dead.len() as u64 + flight.failed;
-        let stored = u64::from(flight.amount.events) - dead;
+        let dead = (flight.refused.len() + flight.failed.len()) as u64;
         metrics.tally.add_failed(dead);
-        metrics.tally.add_processed(stored);
+        metrics.tally.add_processed(flight.events - dead);
         metrics.tally.add_duplicate(flight.duplicates.len() as u64);
-        metrics.batch_settled(flight.amount.bytes, &flight.latencies_us(Micros::now()));
-        self.shard.credits.give_back(flight.amount);
+        metrics.batch_settled(flight.bytes, &flight.latencies_us(Micros::now()));
         flight.tell();
         flight.clear();
         flight
@@ -110,43 +136,100 @@ impl Flusher {
 
 /// The batch that is being filled, and empty ones for the next.
 struct Filling {
-    flight: Flight,
+    reader: Reader,
     reading: Option<Reading>,
+    waiters: Waiters,
+    flight: Flight,
     /// When the oldest event of `flight` came in.
     since: Option<Instant>,
+    /// When to read again, where something could not be read.
+    read_again_at: Option<Instant>,
     full: bool,
     closed: bool,
+    is_former: bool,
     spare: Vec<Flight>,
     limits: Limits,
+    departed: u64,
+    /// Of the flights that have not landed, in order: which, and when their first events were received.
+    in_flight: VecDeque<(u64, Option<Micros>)>,
+    /// How many flights have landed, with all before them.
+    landed: u64,
+    /// Flights that landed before one that left earlier, and where they end.
+    early: BTreeMap<u64, u64>,
 }
 
 impl Filling {
-    fn new(limits: Limits) -> Self {
+    fn new(reader: Reader, limits: Limits, is_former: bool) -> Self {
         let spare = (0..limits.in_flight).map(|_| Flight::with_capacity(limits)).collect();
-        let flight = Flight::with_capacity(limits);
-        Self { flight, reading: None, since: None, full: false, closed: false, spare, limits }
+        let mut flight = Flight::with_capacity(limits);
+        flight.end = reader.position();
+        Self {
+            flight,
+            reader,
+            reading: None,
+            waiters: Waiters::default(),
+            since: None,
+            read_again_at: None,
+            full: false,
+            closed: false,
+            is_former,
+            spare,
+            limits,
+            departed: 0,
+            in_flight: VecDeque::new(),
+            landed: 0,
+            early: BTreeMap::new(),
+        }
     }
 
-    /// Takes from the backlog until the batch is full or the backlog empty.
+    /// Takes from the journal until the batch is full or nothing is left.
     fn fill(&mut self, flusher: &Flusher, limits: Limits) {
-        let mut now = None;
+        if self.read_again_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.read_again_at = None;
         while !self.full {
             let Some(reading) = &mut self.reading else {
-                match flusher.backlog.take() {
-                    Next::Chunk(chunk) => self.reading = Some(Reading::new(chunk)),
-                    Next::Empty => return,
-                    Next::Closed => {
-                        self.closed = true;
-                        return;
-                    }
+                if !self.read(flusher) {
+                    return;
                 }
                 continue;
             };
-            let now = *now.get_or_insert_with(Micros::now);
-            self.full = self.flight.fill(reading, flusher.processor.as_ref(), limits, now);
+            let processor = flusher.processor.as_ref();
+            self.full = self.flight.fill(reading, &self.reader, &mut self.waiters, processor, limits);
             self.since.get_or_insert_with(Instant::now);
             if !self.full {
                 self.reading = None;
+            }
+        }
+    }
+
+    /// Reads the next extent; false where there is none now.
+    fn read(&mut self, flusher: &Flusher) -> bool {
+        // Before the look, so that nothing is released between it and the close.
+        let closed = self.is_former || flusher.backlog.is_closed();
+        let limit = if self.is_former { u64::MAX } else { flusher.backlog.released() };
+        match self.reader.next_extent(limit) {
+            Ok(Some(extent)) => {
+                if extent.lost > 0 {
+                    tracing::error!(shard = flusher.index, events = extent.lost, "accepted events are lost to damage");
+                    flusher.metrics.journal.lost(extent.lost);
+                    flusher.metrics.shard(flusher.index).tally.add_failed(extent.lost);
+                    self.flight.end = extent.first;
+                    self.since.get_or_insert_with(Instant::now);
+                }
+                self.waiters.fetch(&flusher.backlog, extent.first + u64::from(extent.events));
+                self.reading = (extent.events > 0).then(|| Reading::new(extent));
+                true
+            }
+            Ok(None) => {
+                self.closed = closed;
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, shard = flusher.index, "the journal cannot be read; trying again");
+                self.read_again_at = Some(Instant::now() + READ_PAUSE);
+                false
             }
         }
     }
@@ -155,7 +238,7 @@ impl Filling {
         let Some(since) = self.since else { return false };
         self.full
             || self.closed
-            || self.flight.amount.events as usize >= options.max_events
+            || self.flight.events as usize >= options.max_events
             || self.flight.batch.bytes() >= options.max_bytes
             || since.elapsed() >= options.linger
     }
@@ -164,98 +247,35 @@ impl Filling {
         !self.full && !self.closed
     }
 
+    /// When the oldest event was received that is on its way to the store.
+    fn oldest(&self) -> Option<Micros> {
+        self.in_flight.front().map_or_else(|| self.flight.first_received(), |(_, received)| *received)
+    }
+
     fn is_done(&self) -> bool {
-        self.closed && self.flight.is_empty() && self.reading.is_none()
+        self.closed && self.since.is_none() && self.reading.is_none()
     }
 
     fn depart(&mut self) -> Flight {
         self.since = None;
         self.full = false;
-        let next = self.spare.pop().unwrap_or_else(|| Flight::with_capacity(self.limits));
+        self.flight.serial = self.departed;
+        self.in_flight.push_back((self.departed, self.flight.first_received()));
+        self.departed += 1;
+        let mut next = self.spare.pop().unwrap_or_else(|| Flight::with_capacity(self.limits));
+        next.end = self.flight.end;
         std::mem::replace(&mut self.flight, next)
     }
 
-    fn land(&mut self, cleared: Flight) {
+    /// A settled flight has landed; the watermark passes it, and those behind it, once all before it
+    /// have.
+    fn land(&mut self, cleared: Flight, journal: &Journal) {
+        self.in_flight.retain(|(serial, _)| *serial != cleared.serial);
+        self.early.insert(cleared.serial, cleared.end);
+        while let Some(end) = self.early.remove(&self.landed) {
+            self.landed += 1;
+            journal.advance(self.reader.lane(), end);
+        }
         self.spare.push(cleared);
-    }
-}
-
-/// Stores a batch for as long as it takes: a failing one is repeated or bisected, until every
-/// row is stored or was refused alone.
-async fn fly(store: Arc<StoreAccess>, mut flight: Flight) -> Flight {
-    let mut ranges: Vec<_> = iter::once(0..flight.batch.len()).collect();
-    while let Some(range) = ranges.pop() {
-        if range.is_empty() {
-            continue;
-        }
-        let mut attempt = 0;
-        loop {
-            let error = match store.storage.store(&flight.batch, range.clone()).await {
-                Ok(stored) => {
-                    store.state.answered();
-                    flight.duplicates.extend(stored.duplicates);
-                    break;
-                }
-                Err(error) => error,
-            };
-            store.state.failed(&error);
-            match retry::next(&error, range.len(), attempt, jitter()) {
-                Step::Wait(pause) => tokio::time::sleep(pause).await,
-                Step::Bisect(row) => {
-                    // The last one pushed is stored first: keep the rows' order.
-                    ranges.extend(split(&range, row).into_iter().rev());
-                    break;
-                }
-                Step::DeadLetter => {
-                    flight.dead.push(refused(&flight, range.start, &error));
-                    break;
-                }
-            }
-            attempt += 1;
-        }
-    }
-    flight
-}
-
-/// The parts of a range with a bad row: around the row where the store named it, else halves.
-fn split(range: &Range<usize>, row: Option<usize>) -> [Range<usize>; 3] {
-    match row.filter(|row| range.contains(row)) {
-        Some(row) => [range.start..row, row..row + 1, row + 1..range.end],
-        None => {
-            let middle = range.start + range.len() / 2;
-            [range.start..middle, middle..range.end, range.end..range.end]
-        }
-    }
-}
-
-fn refused(flight: &Flight, row: usize, error: &StoreError) -> DeadRow {
-    let detail = match error {
-        StoreError::BadRow(bad) => format!("the store refused the event ({}): {}", bad.code, bad.message),
-        other => other.to_string(),
-    };
-    let id = flight.batch.row(row).id;
-    tracing::warn!(%id, code = error.code(), %error, "the store refused an event for good");
-    DeadRow { row, detail }
-}
-
-/// A number in 0..1 to spread waits; not for secrets.
-fn jitter() -> f64 {
-    let bits = getrandom::u32().unwrap_or(u32::MAX / 2);
-    f64::from(bits) / f64::from(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_split_covers_the_range_and_is_smaller() {
-        for (row, parts) in
-            [(None, [3..6, 6..10, 10..10]), (Some(3), [3..3, 3..4, 4..10]), (Some(99), [3..6, 6..10, 10..10])]
-        {
-            let got = split(&(3..10), row);
-            assert_eq!(got, parts, "{row:?}");
-            assert_eq!(got.iter().map(|part| part.len()).sum::<usize>(), 7);
-        }
     }
 }

@@ -1,22 +1,22 @@
 //! The way of an event from admission to the store, behind one façade: [`Pipeline`].
 //!
 //! ```text
-//! Intake (one a thread) ▸ credits ▸ shard's queue ▸ worker thread ▸ backlog ▸ flusher ▸ Storage
+//! Intake (one a thread) ▸ credits ▸ shard's queue ▸ worker thread ▸ journal ▸ flusher ▸ Storage
 //! ```
 //!
 //! What holds:
 //! - A request's events are admitted together or not at all, and a refusal is given before
 //!   anything is queued, never after.
-//! - What was admitted is stored or counted failed, or is still counted in the depth; nothing
-//!   is dropped. [`Pipeline::drain`] says how much it had to leave.
-//! - A shard holds at most its credits' worth of events and bytes, from admission until the
-//!   store has answered: memory is bounded, whatever the store does.
+//! - What was journaled is stored or dead-lettered, in this run or a later one; nothing is dropped.
+//! - A shard holds at most its credits' worth of events and bytes in memory, from admission until the
+//!   journal has them; behind that memory does not depend on how much there is.
 //! - Events of one user keep their order up to the hand-over to the store.
 //!
 //! n shard threads (`shard-0`…) and a small tokio runtime of its own (`store`) for flushers and
 //! store; nothing here runs on the caller's threads but [`Intake`].
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU16, Ordering},
@@ -26,8 +26,6 @@ use std::{
 };
 
 use tokio::{runtime::Runtime, task::JoinHandle};
-use uuid::Uuid;
-
 mod ack;
 mod admit;
 mod backlog;
@@ -37,9 +35,12 @@ mod flusher;
 mod identity;
 mod level;
 mod processor;
+mod query;
+mod recent;
 mod retry;
 mod shard;
 mod store_state;
+mod storing;
 mod upkeep;
 
 #[cfg(test)]
@@ -50,8 +51,9 @@ pub use admit::{Intake, Refused, Request, Taken};
 pub use builder::{Builder, StartError};
 pub use flusher::BatchOptions;
 pub use identity::Identity;
-pub use level::AckLevel;
+pub use level::{AckLevel, NoSuchLevel};
 pub use processor::{Fields, ProcessingError, Processor, StandardProcessor};
+pub use query::{Found, JournaledEvent};
 pub use store_state::StoreHealth;
 
 use self::{
@@ -59,9 +61,10 @@ use self::{
     shard::{Message, Shard},
 };
 use crate::{
-    event::Validator,
-    metrics::{Metrics, Snapshot},
-    storage::{Storage, StoreError, StoredEvent},
+    event::{Micros, Validator},
+    journal::{self, Journal},
+    metrics::{DeadLettersSnapshot, Elsewhere, JournalSnapshot, Metrics, Snapshot},
+    storage::Storage,
     sync::{Amount, Gate},
 };
 
@@ -72,25 +75,31 @@ pub struct Options {
     pub shards: usize,
     /// The level for requests that name none.
     pub ack: AckLevel,
-    /// Longest wait for a level above `queued`.
+    /// Longest wait for `stored`.
     pub ack_timeout: Duration,
     /// When a batch leaves.
     pub batch: BatchOptions,
-    /// How much one shard holds, from admission until it is stored.
+    /// How much one shard holds in memory, from admission until the journal has it.
     pub queue: Amount,
+    /// How the journal behaves.
+    pub journal: journal::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             shards: 0,
-            ack: AckLevel::Stored,
+            ack: AckLevel::Durable,
             ack_timeout: Duration::from_secs(10),
             batch: BatchOptions { max_events: 1000, max_bytes: 1 << 20, linger: Duration::from_millis(2) },
             queue: Amount { events: 100_000, bytes: 64 << 20 },
+            journal: journal::Options::default(),
         }
     }
 }
+
+/// How often a drain looks whether it is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(1);
 
 /// A running pipeline. Clones share it.
 #[derive(Clone)]
@@ -108,6 +117,9 @@ struct Inner {
     intakes: AtomicU16,
     gate: Gate,
     shards: Box<[Arc<Shard>]>,
+    journal: Journal,
+    #[cfg(test)]
+    backlogs: Vec<Arc<backlog::Backlog>>,
     validator: Arc<dyn Validator>,
     metrics: Arc<Metrics>,
     store: Arc<StoreAccess>,
@@ -119,19 +131,34 @@ struct Running {
     runtime: Runtime,
     workers: Vec<thread::JoinHandle<()>>,
     flushers: Vec<JoinHandle<()>>,
+    keeper: thread::JoinHandle<()>,
+}
+
+/// The journal's state as `/health` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalHealth {
+    /// Whether it has room.
+    pub accepting: bool,
+    /// How long the oldest event has waited that is not stored.
+    pub oldest_unstored: Duration,
+    /// How many places were found damaged since the start.
+    pub damaged: u64,
 }
 
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Accepted events that are neither stored nor failed. Without a journal they are lost.
+    /// Accepted events that are neither stored nor failed: the journal has them for the next start.
     pub unstored: u64,
+    /// Whether the journal has all of them.
+    pub journaled: bool,
 }
 
 impl Pipeline {
-    /// Begins a pipeline into `storage`, with the defaults of [`Options`].
-    pub fn builder(storage: Arc<dyn Storage>) -> Builder {
-        Builder::new(storage)
+    /// Begins a pipeline into `storage`, with the defaults of [`Options`]. Its journal and its dead
+    /// letters lie in `dir`, which no other process may use at the same time.
+    pub fn builder(storage: Arc<dyn Storage>, dir: impl Into<PathBuf>) -> Builder {
+        Builder::new(storage, dir.into())
     }
 
     /// A way in, for one thread.
@@ -144,7 +171,23 @@ impl Pipeline {
     /// All counters at this moment.
     pub fn metrics(&self) -> Snapshot {
         let queue_bytes = |shard: usize| self.inner.shards[shard].credits.in_use().bytes;
-        self.inner.metrics.snapshot(&queue_bytes, self.inner.store.state.snapshot())
+        let elsewhere = Elsewhere {
+            store: self.inner.store.state.snapshot(),
+            journal: self.inner.journal_snapshot(),
+            dead_letters: self.inner.dead_letters_snapshot(),
+        };
+        self.inner.metrics.snapshot(&queue_bytes, elsewhere)
+    }
+
+    /// Whether the journal has room, how long the oldest event has waited for the store, and how many
+    /// places of the journal were found damaged.
+    pub fn journal_health(&self) -> JournalHealth {
+        let journal = self.inner.journal_snapshot();
+        JournalHealth {
+            accepting: self.inner.journal.can_accept(),
+            oldest_unstored: Duration::from_secs_f64(journal.oldest_unstored_seconds),
+            damaged: journal.counts.damaged_extents,
+        }
     }
 
     /// The state of the store, as last seen.
@@ -157,13 +200,13 @@ impl Pipeline {
         (self.inner.metrics.workers(), self.inner.shards.len())
     }
 
-    /// Whether a request could be accepted now: not draining, and some shard has room.
+    /// Whether a request could be accepted now: not draining, and the journal and some shard have room.
     pub fn can_accept(&self) -> bool {
         let has_room = |shard: &Arc<Shard>| {
             let (used, bound) = (shard.credits.in_use(), shard.credits.bound());
             used.events < bound.events && used.bytes < bound.bytes
         };
-        !self.inner.gate.is_closed() && self.inner.shards.iter().any(has_room)
+        !self.inner.gate.is_closed() && self.inner.journal.can_accept() && self.inner.shards.iter().any(has_room)
     }
 
     /// Whether [`Pipeline::drain`] was called.
@@ -177,22 +220,8 @@ impl Pipeline {
         self.inner.retry_after_s()
     }
 
-    /// The stored event of that id.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the store could not be asked.
-    pub async fn fetch(&self, id: Uuid) -> Result<Option<StoredEvent>, StoreError> {
-        let store = Arc::clone(&self.inner.store);
-        // On the store's own runtime: its connections live there.
-        let asked = self.inner.handle.spawn(async move { store.storage.fetch(id).await });
-        asked.await.unwrap_or_else(|_| {
-            let message = "the pipeline has stopped".to_owned();
-            Err(StoreError::Transient { code: "stopped".to_owned(), message })
-        })
-    }
-
-    /// Takes no more events, stores what was accepted, and stops; at most for `grace`. A second
-    /// call waits for nothing.
+    /// Takes no more events, stores what was accepted, and stops; at most for `grace`, and where the
+    /// store is away only until the journal has everything. A second call waits for nothing.
     ///
     /// Blocks the calling thread: not for an async task.
     pub fn drain(&self, grace: Duration) -> Drained {
@@ -201,20 +230,25 @@ impl Pipeline {
             self.inner.seal();
         }
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running { runtime, workers, flushers }) = running {
-            let landed = runtime.block_on(async {
-                let all = futures_util::future::join_all(flushers);
-                tokio::time::timeout_at(deadline.into(), all).await.is_ok()
-            });
-            if landed {
-                // Their backlogs are closed, so they have returned already, or are about to.
-                for worker in workers {
-                    let _ = worker.join();
-                }
+        let mut journaled = true;
+        if let Some(Running { runtime, workers, flushers, keeper }) = running {
+            let is_over = || Instant::now() >= deadline;
+            while !workers.iter().all(thread::JoinHandle::is_finished) && !is_over() {
+                thread::sleep(DRAIN_LOOK);
+            }
+            journaled = workers.iter().all(thread::JoinHandle::is_finished);
+            // With the store away there is nothing to wait for: the journal has the rest.
+            let is_away = || self.inner.store.state.health().state == "down";
+            while !flushers.iter().all(JoinHandle::is_finished) && !is_over() && !is_away() {
+                thread::sleep(DRAIN_LOOK);
             }
             runtime.shutdown_timeout(Duration::from_millis(200));
+            self.inner.journal.close();
+            if keeper.join().is_err() {
+                tracing::error!("the journal's keeper panicked; the next start stores some events again");
+            }
         }
-        Drained { unstored: self.metrics().current_queue_depth }
+        Drained { unstored: self.metrics().current_queue_depth, journaled }
     }
 }
 
@@ -238,11 +272,45 @@ impl Inner {
         }
     }
 
+    /// When a client should come back that the journal had no room for: the backlog over the rate at
+    /// which it is stored.
     fn retry_after_s(&self) -> u64 {
-        let (depth, rate) = (self.metrics.depth(), self.metrics.stored_per_second());
-        if depth == 0 {
-            return 1;
-        }
-        if rate <= 0.0 { 30 } else { ((depth as f64 / rate).ceil() as u64).clamp(1, 30) }
+        seconds_for(self.metrics.depth(), self.metrics.stored_per_second())
     }
+
+    /// When a client should come back that a shard's queue had no room for: what waits for the journal
+    /// over the rate at which it goes there.
+    fn queue_retry_after_s(&self) -> u64 {
+        let queued = self.shards.iter().map(|shard| u64::from(shard.credits.in_use().events)).sum();
+        seconds_for(queued, self.metrics.journaled_per_second())
+    }
+
+    fn dead_letters_snapshot(&self) -> Vec<DeadLettersSnapshot> {
+        let open = self.store.dead_letters.counts().open.into_iter();
+        open.map(|open| DeadLettersSnapshot { reason: open.reason.as_str(), code: open.code, letters: open.letters })
+            .collect()
+    }
+
+    fn journal_snapshot(&self) -> JournalSnapshot {
+        let figures = self.journal.figures();
+        let age_us = self.metrics.oldest_us().map_or(0, |oldest| (Micros::now().0 - oldest).max(0));
+        JournalSnapshot {
+            bytes: figures.bytes,
+            free_bytes: figures.free_bytes,
+            kept_bytes: figures.kept_bytes,
+            live_segments: figures.live_segments,
+            kept_segments: figures.kept_segments,
+            blank_segments: figures.blank_segments,
+            oldest_unstored_seconds: (age_us / 1000) as f64 / 1000.0,
+            counts: self.metrics.journal.counts(),
+        }
+    }
+}
+
+/// How long `events` take at `rate` events a second, in whole seconds from 1 to 30.
+fn seconds_for(events: u64, rate: f64) -> u64 {
+    if events == 0 {
+        return 1;
+    }
+    if rate <= 0.0 { 30 } else { ((events as f64 / rate).ceil() as u64).clamp(1, 30) }
 }

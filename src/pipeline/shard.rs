@@ -1,20 +1,31 @@
-//! A shard: its credits, its bounded queue, and the worker thread that empties the queue.
+//! A shard: its credits, its bounded queue, and the worker thread that brings the queue to the journal.
 //!
-//! Shards share nothing: a full one sheds its own load and leaves the others alone. The worker
-//! is the queue's only receiver and blocks on it; it is never awaited. If it panics, the process
-//! aborts: a dead shard that swallows its part of the traffic would be worse.
+//! Shards share nothing but the sync of the disk: a full one sheds its own load and leaves the others
+//! alone. The worker is the queue's only receiver and blocks on it; it is never awaited. If it panics,
+//! the process aborts: a dead shard that swallows its part of the traffic would be worse. The same where
+//! the journal fails: whoever waits is told nothing, for nobody knows what is on the disk.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
 
-use super::backlog::{Backlog, Chunk};
+use super::{
+    backlog::{Backlog, Chunk, Waiting},
+    recent::Recent,
+};
 use crate::{
     abort::AbortOnPanic,
+    event::Micros,
+    journal::{Journal, Pending},
     metrics::Metrics,
     sync::{Amount, Credits},
 };
 
 /// Most chunks that are committed together.
-const COMMIT_CHUNKS: usize = 256;
+const COMMIT_CHUNKS: usize = 1024;
+/// A commit's buffer that has become larger than this is given up.
+const KEPT_BYTES_MAX: usize = 4 << 20;
 
 /// What travels through a shard's queue.
 #[derive(Debug)]
@@ -52,47 +63,98 @@ impl Shard {
     }
 }
 
-/// Starts the worker of shard `index`: queue ▸ commit to the backlog ▸ acknowledge.
-///
-/// # Errors
-/// Where the system starts no thread.
-pub(super) fn start_worker(
-    index: usize,
-    queue: flume::Receiver<Message>,
-    backlog: Arc<Backlog>,
-    metrics: Arc<Metrics>,
-) -> std::io::Result<thread::JoinHandle<()>> {
-    // Counted here, so that a pipeline that was just started has all of its workers.
-    metrics.worker_started();
-    thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-        let _guard = AbortOnPanic("shard worker");
-        work(&queue, &backlog);
-        metrics.worker_stopped();
-    })
+/// What a worker works with.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) index: usize,
+    pub(super) queue: flume::Receiver<Message>,
+    pub(super) shard: Arc<Shard>,
+    pub(super) journal: Journal,
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
-/// Blocks for one message, takes what else is there, and commits it all at once.
-fn work(queue: &flume::Receiver<Message>, backlog: &Backlog) {
-    let mut chunks = Vec::with_capacity(COMMIT_CHUNKS);
-    let mut open = true;
-    while open {
-        open = gather(queue, &mut chunks);
-        backlog.append(chunks.drain(..));
+impl Worker {
+    /// Starts the worker's thread: queue ▸ journal commit ▸ acknowledge.
+    ///
+    /// # Errors
+    /// Where the system starts no thread.
+    pub(super) fn start(self) -> std::io::Result<thread::JoinHandle<()>> {
+        // Counted here, so that a pipeline that was just started has all of its workers.
+        self.metrics.worker_started();
+        thread::Builder::new().name(format!("shard-{}", self.index)).spawn(move || {
+            let _guard = AbortOnPanic("shard worker");
+            self.work();
+            self.metrics.worker_stopped();
+        })
     }
-    backlog.close();
-}
 
-/// Fills `chunks`; false after the last message.
-fn gather(queue: &flume::Receiver<Message>, chunks: &mut Vec<Chunk>) -> bool {
-    let Ok(first) = queue.recv() else { return false };
-    for message in std::iter::once(first).chain(queue.try_iter()) {
-        match message {
-            Message::Chunk(chunk) => chunks.push(chunk),
-            Message::Close => return false,
+    /// Blocks for one message, takes what else is there, commits it all at once, and then tells whoever
+    /// waits.
+    fn work(&self) {
+        let mut chunks = Vec::with_capacity(COMMIT_CHUNKS);
+        let (mut pending, mut recent) = (Pending::default(), Recent::default());
+        let mut is_open = true;
+        while is_open {
+            is_open = self.gather(&mut chunks, &mut pending);
+            if pending.events() > 0 {
+                let Ok(first) = self.journal.commit(self.index, &mut pending) else {
+                    // It is not known what is on the disk. The connections break, clients ask again.
+                    tracing::error!("the journal failed; the process ends, and a restart recovers what is there");
+                    std::process::abort();
+                };
+                self.acknowledge(first, &mut chunks, &pending, &mut recent);
+            }
+            pending.clear(KEPT_BYTES_MAX);
         }
-        if chunks.len() >= COMMIT_CHUNKS {
-            break;
-        }
+        self.backlog.close();
     }
-    true
+
+    /// Fills `chunks` and `pending`; false after the last message.
+    fn gather(&self, chunks: &mut Vec<Chunk>, pending: &mut Pending) -> bool {
+        let Ok(first) = self.queue.recv() else { return false };
+        for message in std::iter::once(first).chain(self.queue.try_iter()) {
+            match message {
+                Message::Chunk(chunk) => {
+                    pending.push(&chunk.records, chunk.events, chunk.promised);
+                    chunks.push(chunk);
+                }
+                Message::Close => return false,
+            }
+            if chunks.len() >= COMMIT_CHUNKS || pending.bytes() >= self.journal.run_bytes() {
+                break;
+            }
+        }
+        true
+    }
+
+    /// What is pending is synced from record number `first` on: its room in memory is free again, who
+    /// waits for the journal is told, and the flusher may read it.
+    fn acknowledge(&self, first: u64, chunks: &mut Vec<Chunk>, pending: &Pending, recent: &mut Recent) {
+        self.shard.credits.give_back(Amount { events: pending.events(), bytes: pending.bytes() as u64 });
+        let mut next = first;
+        let waiting = chunks.drain(..).flat_map(|chunk| {
+            for chosen in &chunk.chosen {
+                let is_repeated = recent.note(chosen.id);
+                if let (true, Some(waiter)) = (is_repeated, chosen.waiter) {
+                    chunk.waiters[waiter as usize].ticket.note(|outcome| outcome.repeated.push(chosen.index as usize));
+                }
+            }
+            let begin = next;
+            next += chunk.events as u64;
+            chunk.waiters.into_iter().filter_map(move |waiter| {
+                let ticket = Arc::downgrade(&waiter.ticket);
+                waiter.ticket.journaled();
+                (!waiter.indexes.is_empty()).then_some(Waiting {
+                    first: begin + waiter.first as u64,
+                    indexes: waiter.indexes,
+                    ticket,
+                })
+            })
+        });
+        self.backlog.release(first + u64::from(pending.events()), waiting);
+        self.metrics.shard(self.index).journaled(Micros::now().0);
+        // Ordering: a figure; nothing is read on the strength of it.
+        self.metrics.journaled.fetch_add(pending.events().into(), Ordering::Relaxed);
+    }
 }

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 mod batch;
+pub mod dead_letters;
 mod discard;
 mod error;
 pub mod mysql;
@@ -20,6 +21,7 @@ pub mod sqlite;
 mod target;
 
 pub use batch::{Batch, Row};
+pub use dead_letters::DeadLetters;
 pub use discard::Discard;
 pub use error::{BadRow, StoreError};
 pub use mysql::MySql;

@@ -1,12 +1,14 @@
-//! The primitives that threads share: credits, the gate, tallies, acknowledgement latches.
+//! The primitives that threads share: credits, room, the gate, tallies, acknowledgement
+//! latches, the watermark, the write group.
 //!
 //! Each is small enough to be checked whole. The workspace member `loom-tests` compiles this
 //! folder a second time with `cfg(loom)` and runs every interleaving of small models of it; so
 //! nothing here uses more than `core`, `std` or `loom`.
 //!
 //! What loom cannot see: more than a handful of threads, time, and the fairness of the
-//! scheduler. None of the primitives waits for time, and none depends on fairness: the only
-//! one that waits at all ([`AckLatch`]) is woken.
+//! scheduler. None of the primitives waits for time, and none depends on fairness: those that
+//! wait at all ([`AckLatch`], [`WriteGroup`]) are woken, and whoever leads the write group leads
+//! for all who wait.
 
 mod ack;
 mod credits;
@@ -14,8 +16,11 @@ mod gate;
 mod padded;
 #[cfg(loom)]
 mod planted;
+mod room;
 mod shim;
 mod tally;
+mod watermark;
+mod write_group;
 
 pub use ack::AckLatch;
 pub use credits::{Amount, Credits, take_all};
@@ -23,4 +28,7 @@ pub use gate::Gate;
 pub use padded::Padded;
 #[cfg(loom)]
 pub use planted::{Bug, Planted, plant};
+pub use room::Room;
 pub use tally::{Tally, TallySnapshot};
+pub use watermark::Watermark;
+pub use write_group::{Failed, WriteGroup};

@@ -111,6 +111,10 @@ impl AtomicU64 {
         self.update(|before| before | value, |atomic| atomic.fetch_or(value, of_update(ordering)))
     }
 
+    pub(super) fn fetch_max(&self, value: u64, ordering: Ordering) -> u64 {
+        self.update(|before| before.max(value), |atomic| atomic.fetch_max(value, of_update(ordering)))
+    }
+
     pub(super) fn fetch_update(
         &self,
         done: Ordering,
@@ -132,5 +136,42 @@ impl AtomicU64 {
             return before;
         }
         whole(&self.0)
+    }
+}
+
+/// Loom's atomic, with the bugs.
+#[derive(Debug)]
+pub(super) struct AtomicI64(atomic::AtomicI64);
+
+impl AtomicI64 {
+    pub(super) fn new(value: i64) -> Self {
+        Self(atomic::AtomicI64::new(value))
+    }
+
+    pub(super) fn load(&self, ordering: Ordering) -> i64 {
+        self.0.load(of_load(ordering))
+    }
+
+    pub(super) fn fetch_add(&self, value: i64, ordering: Ordering) -> i64 {
+        if is_planted(Bug::SplitUpdates) {
+            let before = self.0.load(Ordering::Acquire);
+            self.0.store(before + value, Ordering::Release);
+            return before;
+        }
+        self.0.fetch_add(value, of_update(ordering))
+    }
+
+    pub(super) fn fetch_update(
+        &self,
+        done: Ordering,
+        refused: Ordering,
+        mut change: impl FnMut(i64) -> Option<i64>,
+    ) -> Result<i64, i64> {
+        if is_planted(Bug::ChecksThenActs) {
+            let before = self.0.load(Ordering::Acquire);
+            self.0.store(change(before).ok_or(before)?, Ordering::Release);
+            return Ok(before);
+        }
+        self.0.fetch_update(of_update(done), of_load(refused), change)
     }
 }

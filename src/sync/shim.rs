@@ -1,11 +1,11 @@
-//! Where the atomics come from: loom when it checks, std otherwise.
+//! Where atomics and locks come from: loom when it checks, std otherwise.
 
 #[cfg(loom)]
-pub(super) use super::planted::{AtomicU32, AtomicU64};
+pub(super) use super::planted::{AtomicI64, AtomicU32, AtomicU64};
 #[cfg(loom)]
-pub(super) use loom::sync::{Mutex, atomic::Ordering};
+pub(super) use loom::sync::{Condvar, Mutex, MutexGuard, atomic::Ordering};
 #[cfg(not(loom))]
 pub(super) use std::sync::{
-    Mutex,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    Condvar, Mutex, MutexGuard,
+    atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
 };

@@ -91,7 +91,7 @@ fn an_unknown_key_in_the_file_is_named_with_what_was_meant() {
         ("[batch]\nmax_evens_ = 3\n", "did you mean `batch.max_events`?"),
         ("'batch.max_events' = 3\n", "unknown setting `batch.max_events`"),
         ("batch = 3\n", "unknown setting `batch`"),
-        ("[journal]\nkeep = '10m'\n", "unknown setting `journal`"),
+        ("[journals]\nkeep = '10m'\n", "unknown setting `journals`"),
     ] {
         let said = file_refusal(text);
         assert!(said.contains(named) && said.contains("settings.toml"), "{said}");

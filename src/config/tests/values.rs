@@ -90,8 +90,7 @@ fn a_wrong_value_is_refused_with_its_key_its_flag_and_what_would_be_right() {
         ("shards", "_", "whole number"),
         ("shards", "1025", "0 to 1024"),
         ("shards", "99999999999999999999", "whole number"),
-        ("ack", "fast", "queued, stored"),
-        ("ack", "durable", "use `stored` or `queued`"),
+        ("ack", "fast", "queued, durable, stored"),
         ("ack_timeout", "10", "10s"),
         ("ack_timeout", "0s", "1ms to 24h"),
         ("batch.max_events", "0", "1 to 1000000"),
@@ -100,6 +99,10 @@ fn a_wrong_value_is_refused_with_its_key_its_flag_and_what_would_be_right() {
         ("batch.linger", "2m", "0s to 1m"),
         ("queue.max_events", "16777216", "1 to 16777215"),
         ("queue.max_bytes", "1TiB", "1 to 1099511627775"),
+        ("journal.segment_bytes", "63KiB", "64KiB to 1GiB"),
+        ("journal.max_bytes", "1KiB", "64KiB to"),
+        ("journal.keep", "forever", "duration"),
+        ("journal.keep_bytes", "-1", "64MiB"),
         ("http.max_batch_events", "0", "1 to 100000"),
         ("http.max_body_bytes", "99", "100 to 1GiB"),
         ("http.max_connections", "0", "1 to 1000000"),
@@ -132,6 +135,10 @@ fn a_request_that_may_be_sent_always_fits_into_an_empty_shard() {
     assert!(said.contains("`http.max_body_bytes` = 33MiB (flag --http.max_body_bytes)"), "{said}");
     assert!(said.ends_with("at least 66MiB"), "{said}");
     assert!(flag("http.max_body_bytes", "32MiB").is_ok());
+    let said = refusal("journal.max_bytes", "320MiB");
+    assert!(said.starts_with("setting `journal.max_bytes` (flag --journal.max_bytes): 320MiB is less than"), "{said}");
+    assert!(said.ends_with("at least 325MiB"), "{said}");
+    assert!(flag("journal.max_bytes", "325MiB").is_ok());
 }
 
 #[test]

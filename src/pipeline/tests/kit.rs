@@ -2,7 +2,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    ops::Range,
+    ops::{Deref, Range},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -11,12 +12,15 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt as _};
+use tempfile::TempDir;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::gated_disk::{Gate, GatedDisk};
 use crate::{
     event::Shape,
-    pipeline::{Ack, AckLevel, BatchOptions, Options, Pipeline, Reached, Refused, Taken},
+    journal,
+    pipeline::{Ack, AckLevel, BatchOptions, Builder, Options, Pipeline, Reached, Refused, Taken},
     storage::{BadRow, Batch, Limits, Migration, Storage, StoreError, Stored, StoredEvent},
     sync::Amount,
 };
@@ -147,6 +151,7 @@ impl Storage for FakeStore {
 
 pub(super) fn options(shards: usize) -> Options {
     Options {
+        journal: journal::Options { segment_bytes: 1 << 20, ..journal::Options::default() },
         shards,
         ack: AckLevel::Stored,
         ack_timeout: PATIENCE,
@@ -155,8 +160,65 @@ pub(super) fn options(shards: usize) -> Options {
     }
 }
 
-pub(super) fn start(store: &Arc<FakeStore>, options: Options) -> Pipeline {
-    Pipeline::builder(Arc::clone(store) as Arc<dyn Storage>).options(options).start().unwrap()
+/// A journal that is soon full, and turns its segments over often.
+pub(super) fn small_journal() -> journal::Options {
+    journal::Options {
+        segment_bytes: 64 << 10,
+        max_bytes: 1 << 20,
+        ready_bytes: 64 << 10,
+        keep: Duration::from_secs(60),
+        keep_bytes: 128 << 10,
+    }
+}
+
+/// A pipeline with a directory of its own, which goes with it.
+#[derive(Debug)]
+pub(super) struct Started {
+    pipeline: Pipeline,
+    dir: TempDir,
+}
+
+impl Deref for Started {
+    type Target = Pipeline;
+
+    fn deref(&self) -> &Pipeline {
+        &self.pipeline
+    }
+}
+
+impl Started {
+    /// Where it keeps its journal and its dead letters.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.pipeline.drain(Duration::ZERO);
+    }
+}
+
+pub(super) fn start(store: &Arc<FakeStore>, options: Options) -> Started {
+    start_with(store, options, |builder| builder)
+}
+
+/// Starts with more than options.
+pub(super) fn start_with(store: &Arc<FakeStore>, options: Options, more: impl FnOnce(Builder) -> Builder) -> Started {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = Pipeline::builder(Arc::clone(store) as Arc<dyn Storage>, dir.path()).options(options);
+    Started { pipeline: more(builder).start().unwrap(), dir }
+}
+
+/// A pipeline whose journal is as slow as the gate makes it.
+pub(super) fn start_gated(store: &Arc<FakeStore>, options: Options) -> (Started, Arc<Gate>) {
+    let mut gate = None;
+    let started = start_with(store, options, |builder| {
+        let (disk, its_gate) = GatedDisk::open(&builder.dir().join("gated"));
+        gate = Some(its_gate);
+        builder.fs(disk)
+    });
+    (started, gate.unwrap())
 }
 
 /// One event as JSON, with `n` in its data.

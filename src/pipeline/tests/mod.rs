@@ -1,6 +1,8 @@
 //! The pipeline as a whole, with a store that is told what to do.
 
 mod admission;
+mod durable;
+mod gated_disk;
 mod kit;
 mod shutdown;
 mod store_faults;

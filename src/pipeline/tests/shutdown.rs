@@ -26,11 +26,11 @@ fn graceful_shutdown() {
     let late = send(&pipeline, &batch([event("late", 0)]), AckLevel::Queued).unwrap_err();
     assert_eq!(late, Refused::Draining);
     store.release();
-    assert_eq!(draining.join().unwrap(), Drained { unstored: 0 });
+    assert_eq!(draining.join().unwrap(), Drained { unstored: 0, journaled: true });
     assert_eq!(store.stored(), 300);
     let seen = pipeline.metrics();
     assert_eq!((seen.events_processed, seen.current_queue_depth, seen.active_workers), (300, 0, 0));
-    assert_eq!(pipeline.drain(GRACE), Drained { unstored: 0 }, "a second drain has nothing to do");
+    assert_eq!(pipeline.drain(GRACE), Drained { unstored: 0, journaled: true }, "a second drain has nothing to do");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn what_is_not_stored_in_time_is_counted() {
     store.take_down();
     send(&pipeline, &batch((0..7).map(|n| event("u", n))), AckLevel::Queued).unwrap();
     let since = Instant::now();
-    assert_eq!(pipeline.drain(Duration::from_millis(50)), Drained { unstored: 7 });
+    assert_eq!(pipeline.drain(Duration::from_millis(50)), Drained { unstored: 7, journaled: true });
     assert!(since.elapsed() < GRACE, "the grace is kept");
     assert_eq!(store.stored(), 0);
 }
@@ -63,12 +63,12 @@ fn what_was_let_in_before_the_end_is_handed_over_after_it() {
     };
     until("the gate to close", || pipeline.is_draining());
     intake.flush();
-    assert_eq!(draining.join().unwrap(), Drained { unstored: 0 });
+    assert_eq!(draining.join().unwrap(), Drained { unstored: 0, journaled: true });
     assert_eq!(store.handed_over("u"), [1]);
 }
 
 #[test]
 fn an_idle_pipeline_ends_at_once() {
     let pipeline = start(&FakeStore::new(), options(2));
-    assert_eq!(pipeline.drain(GRACE), Drained { unstored: 0 });
+    assert_eq!(pipeline.drain(GRACE), Drained { unstored: 0, journaled: true });
 }

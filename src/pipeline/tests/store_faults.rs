@@ -42,7 +42,7 @@ fn an_answer_names_the_level_that_was_reached_in_time() {
     let pipeline = start(&store, options);
     store.hold();
     let taken = send(&pipeline, &batch([event("u", 1)]), AckLevel::Stored).unwrap();
-    assert_eq!(wait(taken.ack).level, AckLevel::Queued);
+    assert_eq!(wait(taken.ack).level, AckLevel::Durable);
     store.release();
     until("the event to be stored all the same", || store.stored() == 1);
 }

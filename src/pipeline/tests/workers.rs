@@ -1,18 +1,14 @@
 //! Many workers at once: everything arrives, once, in order, and is counted.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
-use super::kit::{FakeStore, batch, event, options, send, start, until, user_of_shard, wait};
+use super::kit::{FakeStore, batch, event, options, send, start, start_gated, start_with, until, user_of_shard, wait};
 use crate::{
     event::Event,
-    pipeline::{AckLevel, Fields, Pipeline, ProcessingError, Processor},
-    storage::Storage,
+    pipeline::{AckLevel, Fields, ProcessingError, Processor},
 };
 
 #[test]
@@ -78,16 +74,16 @@ fn a_hot_user_fills_one_shard_and_leaves_room_for_others() {
     let store = FakeStore::new();
     let mut options = options(2);
     options.queue.events = 100;
-    let pipeline = start(&store, options);
+    let (pipeline, gate) = start_gated(&store, options);
     let (hot, other) = (user_of_shard(&pipeline, 0), user_of_shard(&pipeline, 1));
-    store.hold();
+    gate.hold();
     let mut taken = 0;
     while send(&pipeline, &batch([event(&hot, taken)]), AckLevel::Queued).is_ok() {
         taken += 1;
     }
     assert_eq!(taken, 100, "as many as the shard has credits");
     send(&pipeline, &batch([event(&other, 0)]), AckLevel::Queued).unwrap();
-    store.release();
+    gate.release();
     until("all events to be stored", || store.stored() == 101);
     assert_eq!(store.handed_over(&hot), (0..100).collect::<Vec<_>>());
 }
@@ -154,8 +150,7 @@ impl Processor for Picky {
 #[test]
 fn a_processor_that_fails_an_event_fails_that_event_alone() {
     let store = FakeStore::new();
-    let storage = Arc::clone(&store) as Arc<dyn Storage>;
-    let pipeline = Pipeline::builder(storage).options(options(2)).processor(Picky).start().unwrap();
+    let pipeline = start_with(&store, options(2), |builder| builder.processor(Picky));
     let body = batch([event("good", 1), event("bad", 2), event("good", 3)]);
     let reached = wait(send(&pipeline, &body, AckLevel::Stored).unwrap().ack);
     let [dead] = reached.outcome.dead.as_slice() else { panic!("{reached:?}") };

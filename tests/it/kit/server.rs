@@ -47,7 +47,8 @@ pub(crate) fn binary_under(starter: &[String]) -> Command {
 }
 
 impl Server {
-    /// Starts on a free port, with a data directory of its own and these settings besides.
+    /// Starts on a free port, with a data directory of its own and these settings besides. Where they
+    /// do not say otherwise it acknowledges what is stored: most tests look there next.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::new(TempDir::new().unwrap()), settings)
     }
@@ -66,7 +67,9 @@ impl Server {
     ) -> Result<Self, Vec<Value>> {
         command.args(["serve", "--listen", "127.0.0.1:0", "--log.format", "json"]);
         command.arg("--data_dir").arg(data_dir.path().join("data"));
-        for (key, value) in settings {
+        let acknowledges = settings.iter().any(|(key, _)| *key == "ack");
+        let default = (!acknowledges).then_some(&("ack", "stored"));
+        for (key, value) in settings.iter().chain(default) {
             command.arg(format!("--{key}")).arg(value);
         }
         let mut child = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();

@@ -1,0 +1,428 @@
+//! Opening a journal: what is there is found, judged, and made good, and it always opens.
+//!
+//! Only the last segment is read; those before it were synced before it began. Its torn tail is cut,
+//! damage in its middle is passed over, and what it has left to be stored is written again into a new
+//! segment and synced: what was read may never have reached the disk. A crash at any step here
+//! leaves what the next start understands.
+
+use std::{
+    collections::HashSet,
+    io::{self, IoSlice},
+    sync::{Arc, Condvar, Mutex},
+    time::{Duration, Instant},
+};
+
+use super::{
+    JournalError, Options, Shared, WITHHELD,
+    commit::Writer,
+    format::{CommitHead, ExtentHead, HeadFound, Kind, LaneHead, SegmentHead, data_bytes_needed, head_bytes, mark},
+    fs::{File, Fs},
+    keeper::Call,
+    segment::{self, FileKind, Segment, Step, Walk, data_bytes, read_full_at, read_name, segment_name, write_all_at},
+    state::{Blank, Kept, Lane, Segments, lock},
+};
+use crate::{
+    metrics::JournalMetrics,
+    sync::{Room, WriteGroup},
+};
+
+/// More lanes than any head has: a segment may have those of two numbers of shards.
+const LANES_MAX: usize = 2048;
+
+/// What a start found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// For each shard, how many events no watermark covers; what former shards left is the first one's.
+    pub events: Vec<u64>,
+    /// Bytes behind the last good commit, of one that was interrupted.
+    pub torn_bytes: u64,
+    /// Places that are damaged.
+    pub damaged: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What the files are.
+#[derive(Default)]
+struct Files {
+    /// Those with a head, in the order in which they were written.
+    written: Vec<Arc<Segment>>,
+    blank: Vec<(u64, Arc<dyn File>, u64)>,
+    /// Neither blank nor with a head of their own.
+    headless: Vec<Headless>,
+    next_number: u64,
+}
+
+struct Headless {
+    number: u64,
+    file: Arc<dyn File>,
+    bytes: u64,
+    /// It has the head of another segment.
+    is_misnamed: bool,
+}
+
+/// The last segment, read through.
+#[derive(Default)]
+struct Tail {
+    lanes: Vec<LaneHead>,
+    end: u64,
+    /// The number after the last commit's.
+    commit: u64,
+    torn_bytes: u64,
+    damaged: u64,
+}
+
+pub(super) fn open(
+    fs: Arc<dyn Fs>,
+    options: Options,
+    shards: usize,
+    metrics: Arc<JournalMetrics>,
+) -> Result<(Shared, Recovered), JournalError> {
+    let since = Instant::now();
+    // Many shards have large heads: most of a segment is still for commits.
+    let segment_bytes = options.segment_bytes.max(8 * head_bytes(2 * shards));
+    let options = Options { segment_bytes, ..options };
+    let mut files = look(&*fs)?;
+    let kept = take_replaced(&mut files);
+    let mut recovered = Recovered::default();
+    set_aside_headless(&*fs, &mut files, &mut recovered)?;
+
+    let last = files.written.last().cloned();
+    let tail = match &last {
+        Some(last) => read_tail(last).map_err(JournalError::io("read", &segment_name(last.number())))?,
+        None => Tail { commit: 1, ..Tail::default() },
+    };
+    recovered.torn_bytes = tail.torn_bytes;
+    recovered.damaged += tail.damaged;
+    if let Some(last) = &last
+        && tail.damaged > 0
+    {
+        last.note_damage();
+    }
+    let heads = assign_lanes(&tail.lanes, shards);
+    let lanes: Box<[Lane]> = heads.iter().map(Lane::new).collect();
+    recovered.events = vec![0; shards];
+    for (index, head) in heads.iter().enumerate() {
+        // What former shards left is the first shard's.
+        recovered.events[if index < shards { index } else { 0 }] += head.next - head.watermark;
+    }
+
+    let now = Instant::now();
+    let mut segments = Segments {
+        live: files.written.into(),
+        synced: tail.end,
+        kept: kept.into_iter().map(|segment| Kept { segment, since: now }).collect(),
+        next_number: files.next_number,
+        ..Segments::default()
+    };
+    for (number, file, bytes) in files.blank {
+        if bytes == options.segment_bytes {
+            segments.blank.push_back(Blank { number, file });
+        } else {
+            fs.remove(&segment_name(number)).map_err(JournalError::io("remove", &segment_name(number)))?;
+        }
+    }
+    let blanks = segments.blank.len() as u64;
+    let writer = Writer {
+        current: None,
+        at: tail.end,
+        // One is left out, so that whatever replaces a segment without commits is newer than it.
+        commit: tail.commit + 1,
+        next: heads.iter().map(|head| head.next).collect(),
+        written: heads.iter().map(|head| head.watermark).collect(),
+        written_at: Instant::now(),
+        heads: Vec::new(),
+        extents: Vec::new(),
+    };
+    let shared = Shared {
+        fs,
+        options,
+        shards,
+        lanes,
+        segments: Mutex::new(segments),
+        writer: Mutex::new(writer),
+        group: WriteGroup::new(shards + 1),
+        room: Room::new(),
+        metrics,
+        indexed: Mutex::default(),
+        seen_sealed: Mutex::new(0),
+        keeper: Mutex::new(Call::default()),
+        keeper_called: Condvar::new(),
+    };
+    shared.room.change(blanks as i64 * shared.usable_bytes() as i64 - (WITHHELD * shared.usable_bytes()) as i64);
+    begin(&shared, &heads, last.as_ref(), tail.end).map_err(JournalError::io("begin a segment in", "the journal"))?;
+    recovered.took = since.elapsed();
+    Ok((shared, recovered))
+}
+
+/// Reads the names and heads of all files.
+fn look(fs: &dyn Fs) -> Result<Files, JournalError> {
+    let mut files = Files { next_number: 1, ..Files::default() };
+    let listed = fs.list().map_err(JournalError::io("list", "the files"))?;
+    for (name, bytes) in listed {
+        let Some((number, kind)) = read_name(&name) else { continue };
+        files.next_number = files.next_number.max(number + 1);
+        match kind {
+            FileKind::Corrupt => {}
+            FileKind::Ids => {
+                // Made anew where they are wanted. What cannot be removed is in nobody's way.
+                let _ = fs.remove(&name);
+            }
+            FileKind::Segment => {
+                let (file, head) = segment::open(fs, &name, bytes)?;
+                match head {
+                    HeadFound::Head(head) if head.number == number => {
+                        files.written.push(Arc::new(Segment::new(head, file, bytes)));
+                    }
+                    HeadFound::Blank => files.blank.push((number, file, bytes)),
+                    head => {
+                        let is_misnamed = matches!(head, HeadFound::Head(_));
+                        files.headless.push(Headless { number, file, bytes, is_misnamed });
+                    }
+                }
+            }
+        }
+    }
+    files.written.sort_by_key(|segment| segment.head.first_commit);
+    files.blank.sort_by_key(|(number, ..)| *number);
+    Ok(files)
+}
+
+/// Takes out the segments that a later one replaced: both follow the same one.
+fn take_replaced(files: &mut Files) -> Vec<Arc<Segment>> {
+    let mut followed = HashSet::new();
+    let (mut live, mut replaced) = (Vec::new(), Vec::new());
+    for segment in files.written.drain(..).rev() {
+        if followed.insert(segment.head.previous) { live.push(segment) } else { replaced.push(segment) }
+    }
+    live.reverse();
+    replaced.reverse();
+    files.written = live;
+    replaced
+}
+
+/// A file without a readable head was either begun and never finished, by a crash, and then nothing in
+/// it counts; or it is damaged, and is set aside.
+fn set_aside_headless(fs: &dyn Fs, files: &mut Files, recovered: &mut Recovered) -> Result<(), JournalError> {
+    for Headless { number, file, bytes, is_misnamed } in std::mem::take(&mut files.headless) {
+        let name = segment_name(number);
+        let is_followed = files.written.iter().any(|segment| segment.head.previous == number);
+        if is_followed || is_misnamed {
+            recovered.damaged += 1;
+            tracing::error!(file = name, "the journal is damaged: a segment lacks its head; the file is kept");
+            let aside = segment::corrupt_name(number);
+            fs.rename(&name, &aside).map_err(JournalError::io("rename", &name))?;
+            fs.sync_dir().map_err(JournalError::io("sync", "the directory"))?;
+            continue;
+        }
+        tracing::warn!(file = name, "a segment was begun and never finished; it is made blank");
+        // As large as any head, for it is not known how large that one was.
+        segment::make_blank(&*file, bytes, LANES_MAX).map_err(JournalError::io("write", &name))?;
+        files.blank.push((number, file, bytes));
+    }
+    Ok(())
+}
+
+/// Reads the last segment through: its commits, and where they end.
+fn read_tail(last: &Arc<Segment>) -> io::Result<Tail> {
+    let mut walk = Walk::new(Arc::clone(last));
+    let (end, mut records) = (last.end(), Vec::new());
+    let mut tail =
+        Tail { lanes: last.head.lanes.clone(), end: walk.at(), commit: last.head.first_commit, ..Tail::default() };
+    // What is no good commit, behind the last good one: only what follows tells what it is.
+    let (mut doubts, mut doubtful): (u64, Vec<CommitHead>) = (0, Vec::new());
+    loop {
+        match walk.step(end)? {
+            Step::End => break,
+            Step::Damage { from, until } if until < end => {
+                doubts += 1;
+                tracing::debug!(segment = last.number(), from, until, "no commit where one should be");
+            }
+            Step::Damage { .. } => {}
+            Step::Commit { at, head } => {
+                let mut is_good = true;
+                for (offset, extent) in head.records().filter(|(_, extent)| extent.kind == Kind::Records) {
+                    is_good &= walk.records(at + offset, extent, &mut records)?;
+                }
+                if !is_good {
+                    doubts += 1;
+                    doubtful.push(head);
+                    continue;
+                }
+                // A good commit behind it: what was in doubt is damage, not a torn tail.
+                tail.damaged += std::mem::take(&mut doubts);
+                for head in doubtful.drain(..).chain([head]) {
+                    apply(&mut tail.lanes, &head.extents);
+                    tail.commit = head.number + 1;
+                }
+                tail.end = walk.at();
+            }
+        }
+    }
+    tail.torn_bytes = torn_bytes(last, tail.end, end)?;
+    Ok(tail)
+}
+
+/// Bytes at `from` that a commit of this segment left there, 0 where none did.
+fn torn_bytes(last: &Segment, from: u64, end: u64) -> io::Result<u64> {
+    let mut head = [0; 8];
+    let read = read_full_at(&*last.file, &mut head, from)?;
+    let is_ours = read == head.len() && head.starts_with(&mark(last.head.salt).to_le_bytes());
+    let length = u64::from(u32::from_le_bytes(*head.last_chunk().unwrap_or(&[0; 4])));
+    Ok(if is_ours && from < end { length.clamp(1, end - from) } else { 0 })
+}
+
+fn apply(lanes: &mut [LaneHead], extents: &[ExtentHead]) {
+    for extent in extents {
+        let Some(lane) = lanes.iter_mut().find(|lane| lane.lane == extent.lane) else { continue };
+        match extent.kind {
+            Kind::Records => lane.next = lane.next.max(extent.end()),
+            Kind::Watermark => lane.watermark = lane.watermark.max(extent.first),
+        }
+    }
+    for lane in lanes {
+        // A watermark is never past what there is, unless what there was is damaged.
+        lane.next = lane.next.max(lane.watermark);
+    }
+}
+
+/// The lanes of `shards` shards: the ones they had, or new ones where their number is another now.
+/// Lanes that no shard has any more follow, as long as they are not stored.
+fn assign_lanes(found: &[LaneHead], shards: usize) -> Vec<LaneHead> {
+    let of_shard = |shard: usize| found.iter().find(|lane| lane.shard == u32::try_from(shard).ok());
+    let had = found.iter().filter(|lane| lane.shard.is_some()).count();
+    let is_same = had == shards && (0..shards).all(|shard| of_shard(shard).is_some());
+    let mut lanes: Vec<LaneHead> = if is_same {
+        (0..shards).filter_map(of_shard).copied().collect()
+    } else {
+        let first = found.iter().map(|lane| lane.lane + 1).max().unwrap_or(0);
+        let shards = 0..u32::try_from(shards).unwrap_or(u32::MAX);
+        shards.map(|shard| LaneHead { lane: first + shard, shard: Some(shard), next: 0, watermark: 0 }).collect()
+    };
+    let is_former = |lane: &&LaneHead| (!is_same || lane.shard.is_none()) && lane.watermark < lane.next;
+    let mut former: Vec<_> = found.iter().filter(is_former).map(|lane| LaneHead { shard: None, ..*lane }).collect();
+    // The oldest first: that is the order in which they are stored.
+    former.sort_unstable_by_key(|lane| lane.lane);
+    lanes.append(&mut former);
+    lanes
+}
+
+/// Begins a new segment, with what the last one has left to be stored. Where the disk has no room for
+/// one, the last one stays the last, and nothing is accepted.
+fn begin(shared: &Shared, lanes: &[LaneHead], last: Option<&Arc<Segment>>, end: u64) -> io::Result<()> {
+    let left = match last {
+        Some(last) => left_over(last, end, lanes)?,
+        None => Vec::new(),
+    };
+    let Some((blank, bytes)) = place_for(shared, &left, lanes.len())? else {
+        if let Some(last) = last {
+            last.file.sync_data()?;
+        }
+        tracing::warn!("the disk has no room for the journal; nothing is accepted until the store has taken enough");
+        return Ok(());
+    };
+    let replaces = (!left.is_empty()).then_some(last).flatten();
+    let (previous, previous_end) = match (replaces, last) {
+        (Some(replaced), _) => (replaced.head.previous, replaced.head.previous_end),
+        (None, Some(last)) => (last.number(), end),
+        (None, None) => (0, 0),
+    };
+    let mut writer = lock(&shared.writer);
+    // As the replaced segment found the lanes: what is left of it begins there or later.
+    let begun = |lane: &LaneHead| match replaces.and_then(|replaced| replaced.head.lane(lane.lane)) {
+        Some(before) => LaneHead { next: before.next, ..*lane },
+        None if replaces.is_some() => LaneHead { next: 0, watermark: 0, ..*lane },
+        None => *lane,
+    };
+    let head = SegmentHead {
+        number: blank.number,
+        salt: shared.salt()?,
+        previous,
+        previous_end,
+        first_commit: writer.commit,
+        lanes: lanes.iter().map(begun).collect(),
+    };
+    let segment = Arc::new(Segment::new(head, blank.file, bytes));
+    let mut at = segment.begin();
+    let mut heads = Vec::new();
+    for (extents, records) in &left {
+        CommitHead::encode(&mut heads, segment.head.salt, writer.commit, extents);
+        write_all_at(&*segment.file, &mut [IoSlice::new(&heads), IoSlice::new(records)], at)?;
+        at += (heads.len() + records.len()).next_multiple_of(super::format::ALIGN as usize) as u64;
+        writer.commit += 1;
+    }
+    // What it holds first, then the head that makes it count.
+    segment.file.sync_data()?;
+    segment.write_head()?;
+    segment.file.sync_data()?;
+
+    (writer.at, writer.current) = (at, Some(Arc::clone(&segment)));
+    shared.room.change(writer.room_left(shared) as i64);
+    drop(writer);
+    let mut segments = lock(&shared.segments);
+    if replaces.is_some()
+        && let Some(replaced) = segments.live.pop_back()
+    {
+        if replaced.is_damaged() {
+            let number = replaced.number();
+            drop(segments);
+            shared.fs.rename(&segment_name(number), &segment::corrupt_name(number))?;
+            shared.fs.sync_dir()?;
+            segments = lock(&shared.segments);
+        } else {
+            segments.kept.push_back(Kept { segment: replaced, since: Instant::now() });
+        }
+    }
+    segments.live.push_back(segment);
+    segments.synced = at;
+    Ok(())
+}
+
+/// What a segment has left to be stored, commit by commit.
+fn left_over(last: &Arc<Segment>, end: u64, lanes: &[LaneHead]) -> io::Result<Vec<(Vec<ExtentHead>, Vec<u8>)>> {
+    let mut walk = Walk::new(Arc::clone(last));
+    let (mut left, mut buffer) = (Vec::new(), Vec::new());
+    loop {
+        let (at, head) = match walk.step(end)? {
+            Step::Commit { at, head } => (at, head),
+            Step::Damage { .. } => continue,
+            Step::End => return Ok(left),
+        };
+        let (mut extents, mut records) = (Vec::new(), Vec::new());
+        for (offset, extent) in head.records().filter(|(_, extent)| extent.kind == Kind::Records) {
+            let is_left = lanes.iter().any(|lane| lane.lane == extent.lane && extent.end() > lane.watermark);
+            if is_left && walk.records(at + offset, extent, &mut buffer)? {
+                extents.push(*extent);
+                records.extend_from_slice(&buffer);
+            }
+        }
+        if !extents.is_empty() {
+            left.push((extents, records));
+        }
+    }
+}
+
+/// A blank segment that holds what is left; one of its own size where none of the usual size does.
+fn place_for(shared: &Shared, left: &[(Vec<ExtentHead>, Vec<u8>)], lanes: usize) -> io::Result<Option<(Blank, u64)>> {
+    let bytes: u64 = left
+        .iter()
+        .map(|(extents, records)| (CommitHead::head_bytes(extents.len()) + records.len()).next_multiple_of(8) as u64)
+        .sum();
+    let usual = shared.options.segment_bytes;
+    if bytes > data_bytes(usual, lanes) {
+        let number = lock(&shared.segments).take_number();
+        let bytes = data_bytes_needed(bytes, lanes).max(2 * head_bytes(lanes));
+        return match shared.fs.create(&segment_name(number), bytes) {
+            Ok(file) => {
+                shared.fs.sync_dir()?;
+                Ok(Some((Blank { number, file }, bytes)))
+            }
+            Err(_) => Ok(None),
+        };
+    }
+    if let Some(blank) = lock(&shared.segments).blank.pop_front() {
+        shared.room.change(-(shared.usable_bytes() as i64));
+        return Ok(Some((blank, usual)));
+    }
+    Ok(shared.make()?.map(|blank| (blank, usual)))
+}

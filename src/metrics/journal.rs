@@ -1,0 +1,88 @@
+//! Counters of the journal, written by whoever leads a commit.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::histogram::{Latencies, Percentiles, merge};
+
+/// Counters of one journal.
+#[derive(Debug, Default)]
+pub struct JournalMetrics {
+    commits: AtomicU64,
+    bytes: AtomicU64,
+    torn_bytes: AtomicU64,
+    damaged_extents: AtomicU64,
+    lost_events: AtomicU64,
+    syncs: Latencies,
+    events: Latencies,
+}
+
+/// [`JournalMetrics`] at a moment.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct JournalCounts {
+    /// Commits since the start, each one write and one sync.
+    pub commits: u64,
+    /// Bytes that they wrote.
+    pub written_bytes: u64,
+    /// Bytes of a commit that the last crash interrupted, cut at the start.
+    pub torn_bytes: u64,
+    /// Places that were found damaged since the start.
+    pub damaged_extents: u64,
+    /// Events that were lost to damage; they are among the failed ones.
+    pub lost_events: u64,
+    /// How long a sync took, in ms.
+    pub sync_ms: Percentiles,
+    /// How many events a commit had.
+    pub commit_events: Percentiles,
+}
+
+impl JournalMetrics {
+    /// A commit of so many bytes and events was synced within this time.
+    pub fn committed(&self, sync: Duration, bytes: u64, events: u32) {
+        // Ordering: statistics; nothing is read on the strength of them.
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.syncs.record([(u64::try_from(sync.as_micros()).unwrap_or(u64::MAX), 1)]);
+        if events > 0 {
+            self.events.record([(u64::from(events), 1)]);
+        }
+    }
+
+    /// A start cut a torn tail of so many bytes, and found so many damaged places.
+    pub fn recovered(&self, torn_bytes: u64, damaged: u64) {
+        // Ordering: as above.
+        self.torn_bytes.fetch_add(torn_bytes, Ordering::Relaxed);
+        self.damaged_extents.fetch_add(damaged, Ordering::Relaxed);
+    }
+
+    /// A damaged place was passed over.
+    pub fn damaged_extent(&self) {
+        // Ordering: as above.
+        self.damaged_extents.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many events are lost to damage.
+    pub fn lost(&self, events: u64) {
+        // Ordering: as above.
+        self.lost_events.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// All of them.
+    pub fn counts(&self) -> JournalCounts {
+        // Ordering: as above.
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        JournalCounts {
+            commits: read(&self.commits),
+            written_bytes: read(&self.bytes),
+            torn_bytes: read(&self.torn_bytes),
+            damaged_extents: read(&self.damaged_extents),
+            lost_events: read(&self.lost_events),
+            sync_ms: merge([&self.syncs].into_iter()),
+            commit_events: merge([&self.events].into_iter()).scaled(1000.0),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Storing one batch, for as long as it takes: a failing one is repeated or bisected, until every row is
+//! stored or was refused alone, and those that were refused are in the dead-letter file, synced.
+//!
+//! Only what an error says of a row makes a dead letter; all else waits, and nothing is dropped.
+
+use std::{iter, ops::Range, sync::Arc, time::Duration};
+
+use super::{
+    flight::{Flight, RefusedRow},
+    flusher::StoreAccess,
+    retry::{self, Step},
+};
+use crate::{event::Micros, storage::StoreError};
+
+/// Longest pause between two attempts to write dead letters.
+const LETTERS_PAUSE: Duration = Duration::from_secs(5);
+
+/// Stores a batch, and sets apart what cannot be.
+pub(super) async fn store_flight(store: Arc<StoreAccess>, mut flight: Flight) -> Flight {
+    let mut ranges: Vec<_> = iter::once(0..flight.batch.len()).collect();
+    while let Some(range) = ranges.pop() {
+        if range.is_empty() {
+            continue;
+        }
+        let mut attempt = 0;
+        loop {
+            let error = match store.storage.store(&flight.batch, range.clone()).await {
+                Ok(stored) => {
+                    store.state.answered();
+                    flight.duplicates.extend(stored.duplicates);
+                    break;
+                }
+                Err(error) => error,
+            };
+            store.state.failed(&error);
+            match retry::next(&error, range.len(), attempt, jitter()) {
+                Step::Wait(pause) => tokio::time::sleep(pause).await,
+                Step::Bisect(row) => {
+                    // The last one pushed is stored first: keep the rows' order.
+                    ranges.extend(split(&range, row).into_iter().rev());
+                    break;
+                }
+                Step::DeadLetter => {
+                    refuse(&mut flight, range.start, error, attempt + 1);
+                    break;
+                }
+            }
+            attempt += 1;
+        }
+    }
+    write_letters(&store, &flight).await;
+    flight
+}
+
+fn refuse(flight: &mut Flight, row: usize, error: StoreError, attempts: u32) {
+    let id = flight.batch.row(row).id;
+    tracing::warn!(%id, code = error.code(), %error, "the store refused an event for good");
+    if let StoreError::BadRow(bad) = error {
+        flight.refused.push(RefusedRow { row, bad, attempts });
+    }
+}
+
+/// Returns once the letters of what is dead are synced: only then may the watermark pass.
+async fn write_letters(store: &StoreAccess, flight: &Flight) {
+    if flight.refused.is_empty() && flight.failed.is_empty() {
+        return;
+    }
+    let mut attempt = 0;
+    loop {
+        let letters = flight.letters(Micros::now());
+        let file = Arc::clone(&store.dead_letters);
+        let written = match letters {
+            Ok(letters) => tokio::task::spawn_blocking(move || file.append(&letters)).await,
+            Err(error) => Ok(Err(error)),
+        };
+        match written {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::error!(%error, "dead letters cannot be written; trying again"),
+            Err(error) => tracing::error!(%error, "dead letters were not written; trying again"),
+        }
+        tokio::time::sleep(retry::backoff(LETTERS_PAUSE, attempt, jitter())).await;
+        attempt += 1;
+    }
+}
+
+/// The parts of a range with a bad row: around the row where the store named it, else halves.
+fn split(range: &Range<usize>, row: Option<usize>) -> [Range<usize>; 3] {
+    match row.filter(|row| range.contains(row)) {
+        Some(row) => [range.start..row, row..row + 1, row + 1..range.end],
+        None => {
+            let middle = range.start + range.len() / 2;
+            [range.start..middle, middle..range.end, range.end..range.end]
+        }
+    }
+}
+
+/// A number in 0..1 to spread waits; not for secrets.
+fn jitter() -> f64 {
+    let bits = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(bits) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_covers_the_range_and_is_smaller() {
+        for (row, parts) in
+            [(None, [3..6, 6..10, 10..10]), (Some(3), [3..3, 3..4, 4..10]), (Some(99), [3..6, 6..10, 10..10])]
+        {
+            let got = split(&(3..10), row);
+            assert_eq!(got, parts, "{row:?}");
+            assert_eq!(got.iter().map(|part| part.len()).sum::<usize>(), 7);
+        }
+    }
+}
