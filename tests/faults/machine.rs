@@ -48,7 +48,7 @@ pub(crate) fn strace(inject: &str) -> Option<Vec<String>> {
         return None;
     }
     let (calls, _) = inject.split_once(':').unwrap();
-    let words = ["strace", "-f", "-D", "--seccomp-bpf", "-o", "/dev/null", "-e"].map(str::to_owned);
+    let words = ["strace", "-f", "-D", "-o", "/dev/null", "-e"].map(str::to_owned);
     Some(words.into_iter().chain([format!("trace={calls}"), "-e".to_owned(), format!("inject={inject}")]).collect())
 }
 

@@ -100,6 +100,7 @@ impl Rig {
             ("shards", "2"),
             ("journal.segment_bytes", "256KiB"),
             ("journal.max_bytes", "16MiB"),
+            ("journal.keep", "0s"),
         ]
         .map(|(key, value)| (key, value.to_owned()));
         let mut rig = Self {
@@ -187,7 +188,10 @@ impl Rig {
             assert!(began.elapsed() < RECOVERY_MAX, "it does not become ready: {:#?}", self.server().log());
             thread::sleep(Duration::from_millis(2));
         }
-        self.recovery_max = self.recovery_max.max(began.elapsed());
+        // What slows it down is no recovery.
+        if starter.is_empty() {
+            self.recovery_max = self.recovery_max.max(began.elapsed());
+        }
         Ok(())
     }
 
