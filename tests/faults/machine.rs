@@ -117,7 +117,8 @@ impl Mount {
     }
 
     fn mount(&self) -> bool {
-        works("mount", &["-o", "loop", self.file("image").to_str().unwrap(), self.at.to_str().unwrap()])
+        // Ext4 would make everything durable by itself every five seconds.
+        works("mount", &["-o", "loop,commit=300", self.file("image").to_str().unwrap(), self.at.to_str().unwrap()])
     }
 
     fn unmount(&self) {
