@@ -138,6 +138,7 @@ fn p7_stopped_for_a_while_it_goes_on_as_if_nothing_was() {
         let mut rig = Rig::new("P7", store);
         let stopped = Duration::from_secs(if rounds(1) > 1 { 15 } else { 3 });
         rig.start();
+        rig.store_is_up();
         for _ in 0..rounds(1).min(10) {
             rig.load.flows(50);
             rig.server().signal("STOP");

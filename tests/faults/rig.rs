@@ -263,10 +263,15 @@ impl Rig {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Waits for it.
+    pub(crate) fn store_is_up(&mut self) {
+        until("the store to be up", || self.server().get("/metrics").json()["store"]["state"] == "up");
+    }
+
     /// Keeps the embedded store from taking anything, until what this returns is dropped.
     pub(crate) fn hold_store(&mut self) -> rusqlite::Connection {
+        self.store_is_up();
         let path = self.server().sqlite_path();
-        until("the store to be up", || self.server().get("/metrics").json()["store"]["state"] == "up");
         let connection = rusqlite::Connection::open(path).unwrap();
         connection.busy_timeout(Duration::from_secs(10)).unwrap();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
