@@ -4,7 +4,10 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::Instant,
 };
@@ -25,10 +28,17 @@ pub(crate) struct Server {
     pub(crate) data_dir: Arc<TempDir>,
 }
 
-/// The binary under test.
+/// The binary under test: the one that was built with the tests, or `TEST_SERVER_BINARY`.
 pub(crate) fn binary() -> Command {
-    let built = std::env::var_os("TEST_SERVER_BINARY");
-    let mut command = Command::new(built.unwrap_or_else(|| env!("CARGO_BIN_EXE_event-pipeline").into()));
+    binary_under(&[])
+}
+
+/// The binary under test, started by another program such as `strace`.
+pub(crate) fn binary_under(starter: &[String]) -> Command {
+    let binary = std::env::var("TEST_SERVER_BINARY").unwrap_or(env!("CARGO_BIN_EXE_event-pipeline").to_owned());
+    let mut words = starter.iter().chain([&binary]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
     // The tests' own environment must not set anything up.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EVENT_PIPELINE_")) {
         command.env_remove(name);
@@ -45,7 +55,16 @@ impl Server {
 
     /// Starts in a directory that another server may have used before.
     pub(crate) fn start_in(data_dir: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
-        let mut command = binary();
+        Self::try_start(binary(), data_dir, settings)
+            .unwrap_or_else(|log| panic!("the server ended before it listened: {log:#?}"))
+    }
+
+    /// Starts what may end before it listens; then its log.
+    pub(crate) fn try_start(
+        mut command: Command,
+        data_dir: Arc<TempDir>,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Vec<Value>> {
         command.args(["serve", "--listen", "127.0.0.1:0", "--log.format", "json"]);
         command.arg("--data_dir").arg(data_dir.path().join("data"));
         let acknowledges = settings.iter().any(|(key, _)| *key == "ack");
@@ -68,11 +87,15 @@ impl Server {
                 lines.lock().unwrap().push(entry);
             }
         });
-        let Ok(address) = listening.recv_timeout(PATIENCE) else {
-            let _ = child.kill();
-            panic!("the server did not start: {:#?}", log.lock().unwrap());
-        };
-        Self { child, address, log, data_dir }
+        match listening.recv_timeout(PATIENCE) {
+            Ok(address) => Ok(Self { child, address, log, data_dir }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                assert_eq!(error, RecvTimeoutError::Disconnected, "no word of listening: {:#?}", log.lock().unwrap());
+                Err(log.lock().unwrap().clone())
+            }
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -102,6 +125,18 @@ impl Server {
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
         assert!(status.success());
+    }
+
+    /// How it ended, if it has.
+    #[allow(dead_code, reason = "the tests of faults need it")]
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// The process's number.
+    #[allow(dead_code, reason = "the tests of faults need it")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the end.
