@@ -177,6 +177,23 @@ impl Server {
     pub(crate) fn stop(&self) {
         mariadb("stop", &self.dir, &[]).unwrap();
     }
+
+    /// Kills it as a crash would.
+    pub(crate) fn kill(&self) {
+        let pid = std::fs::read_to_string(self.dir.path().join("pid")).unwrap();
+        let status = Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Executes statements as its administrator, whom no read-only mode binds.
+    pub(crate) fn sql(&self, statements: &str) {
+        let socket = std::fs::read_to_string(self.dir.path().join("socket")).unwrap();
+        let output = Command::new("mariadb")
+            .args(["--no-defaults", "--user=root", "--socket", socket.trim(), "--execute", statements])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{statements}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 impl Drop for Server {
