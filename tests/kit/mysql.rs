@@ -28,8 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn left_out(why: &str) {
     let test = thread::current().name().unwrap_or("a test").to_owned();
     assert!(env::var("TEST_REQUIRE_MYSQL").as_deref() != Ok("1"), "{test} must run, but {why}");
+    say(&format!("LEFT OUT: {test}: {why}"));
+}
+
+/// Says something that is heard also when the test passes.
+pub(crate) fn say(what: &str) {
     // Not `eprintln`, which a passing test keeps to itself.
-    std::io::stderr().write_all(format!("LEFT OUT: {test}: {why}\n").as_bytes()).unwrap();
+    std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
 }
 
 /// A database of its own on a server; dropped with this.
@@ -170,6 +175,11 @@ impl Server {
     /// Stops it and starts it with other arguments, at the same address.
     pub(crate) fn restart(&self, arguments: &[&str]) {
         self.stop();
+        self.start_again(arguments);
+    }
+
+    /// Starts it after it was stopped or killed, at the same address.
+    pub(crate) fn start_again(&self, arguments: &[&str]) {
         mariadb("start", &self.dir, arguments).unwrap();
     }
 

@@ -137,6 +137,7 @@ async fn a_wrong_login_or_database_is_told_without_the_password() {
 async fn encryption_that_is_asked_for_is_there_or_nothing_is() {
     let Some(database) = Database::create().await else { return };
     let mut conn = database.conn().await;
+    database.store().await;
     let has_tls: Option<(String, String)> = conn.query_first("SHOW VARIABLES LIKE 'have_ssl'").await.unwrap();
     // MySQL 9 has always, and the variable no more.
     let has_tls = has_tls.is_none_or(|(_, value)| value == "YES");

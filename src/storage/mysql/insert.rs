@@ -244,8 +244,9 @@ fn kept_out(id: Uuid) -> Verdict {
         "the event {id} is not in processed_events after its insert: another unique key or a trigger keeps it out; \
          drop that key or trigger"
     );
-    // One that somebody deleted just then is there after the next attempt.
-    Verdict { error: StoreError::Misconfigured { code: "kept_out".to_owned(), message }, fate: Fate::Keep }
+    // One that somebody deleted just then is there after the next attempt; and should the answers have been
+    // those to other commands, then not on this connection.
+    Verdict { error: StoreError::Misconfigured { code: "kept_out".to_owned(), message }, fate: Fate::Close }
 }
 
 fn bind(row: &Row<'_>, values: &mut Vec<Value>) {

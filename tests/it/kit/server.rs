@@ -27,7 +27,8 @@ pub(crate) struct Server {
 
 /// The binary under test.
 pub(crate) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_event-pipeline"));
+    let own = || env!("CARGO_BIN_EXE_event-pipeline").into();
+    let mut command = Command::new(std::env::var_os("TEST_SERVER_BINARY").unwrap_or_else(own));
     // The tests' own environment must not set anything up.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("EVENT_PIPELINE_")) {
         command.env_remove(name);
