@@ -105,6 +105,17 @@ impl Database {
         kill_others(&mut self.conn().await, &self.name).await
     }
 
+    /// Waits until an insert has waited for a second.
+    pub(crate) async fn wait_for_a_lock(&self) {
+        let mut conn = self.conn().await;
+        let end = Instant::now() + PATIENCE;
+        let waits = |process: &Process| process.command == "Execute" && process.seconds >= 1;
+        while !processes(&mut conn, &self.name).await.iter().any(waits) {
+            assert!(Instant::now() < end, "no insert waits for a lock");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Waits until a connection to this database executes an insert.
     pub(crate) async fn wait_for_insert(&self) {
         let mut conn = self.conn().await;
@@ -144,10 +155,31 @@ pub(crate) async fn connect(url: &str) -> Conn {
     Conn::new(OptsBuilder::from_opts(opts).prefer_socket(false)).await.unwrap()
 }
 
+/// A connection as the server lists it.
+struct Process {
+    id: u64,
+    /// What it is at, such as `Sleep` or `Execute`, and for how many seconds.
+    command: String,
+    seconds: i64,
+}
+
+/// Connections to that database. Not by `information_schema`, in which MySQL cannot show a statement
+/// that has characters of four bytes.
+async fn processes(conn: &mut Conn, database: &str) -> Vec<Process> {
+    let rows: Vec<mysql_async::Row> = conn.query("SHOW PROCESSLIST").await.unwrap();
+    let rows = rows.into_iter().filter(|row| row.get::<Option<String>, _>("db").flatten().as_deref() == Some(database));
+    let process = |row: mysql_async::Row| Process {
+        id: row.get("Id").unwrap(),
+        command: row.get("Command").unwrap(),
+        seconds: row.get::<Option<i64>, _>("Time").flatten().unwrap_or(0),
+    };
+    rows.map(process).collect()
+}
+
 async fn kill_others(conn: &mut Conn, database: &str) -> usize {
-    let query =
-        format!("SELECT id FROM information_schema.processlist WHERE db = '{database}' AND id <> CONNECTION_ID()");
-    let ids: Vec<u64> = conn.query(query).await.unwrap();
+    let own: u64 = conn.query_first("SELECT CONNECTION_ID()").await.unwrap().unwrap();
+    let ids: Vec<u64> = processes(conn, database).await.into_iter().map(|process| process.id).collect();
+    let ids: Vec<u64> = ids.into_iter().filter(|id| *id != own).collect();
     for id in &ids {
         // One may be gone by itself meanwhile.
         let _ = conn.query_drop(format!("KILL {id}")).await;

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -41,15 +41,22 @@ pub(crate) fn level() -> String {
     std::env::var("TEST_ACK_LEVEL").unwrap_or_else(|_| "queued".to_owned())
 }
 
+/// What the clients are told.
+#[derive(Default)]
+struct Load {
+    /// One of so many batches has a bad event; 0 is none.
+    bad_every: AtomicUsize,
+    is_paused: AtomicBool,
+    is_done: AtomicBool,
+}
+
 /// The service under load.
 pub(crate) struct Scene {
     pub(crate) server: Server,
     pub(crate) proxy: Proxy,
     store: Store,
     ledger: Arc<Mutex<Ledger>>,
-    /// One of so many batches has a bad event; 0 is none.
-    bad_every: Arc<Mutex<usize>>,
-    done: Arc<AtomicBool>,
+    load: Arc<Load>,
     /// The clients, and who watches.
     threads: Vec<JoinHandle<()>>,
 }
@@ -75,18 +82,18 @@ impl Scene {
         let settings: Vec<_> = settings.iter().copied().chain([("store", url.as_str())]).collect();
         let server = Server::start(&settings);
         let address = server.address();
-        let (ledger, bad_every, done) = (Arc::default(), Arc::default(), Arc::default());
+        let (ledger, load) = (Arc::default(), Arc::<Load>::default());
         let start_load = |client| {
-            let (ledger, bad_every, done) = (Arc::clone(&ledger), Arc::clone(&bad_every), Arc::clone(&done));
-            thread::spawn(move || load(address, client, &ledger, &bad_every, &done))
+            let (ledger, load) = (Arc::clone(&ledger), Arc::clone(&load));
+            thread::spawn(move || send_load(address, client, &ledger, &load))
         };
         let mut threads: Vec<_> = (0..CLIENTS).map(start_load).collect();
         threads.push(thread::spawn({
-            let done = Arc::clone(&done);
-            move || watch(address, &done)
+            let load = Arc::clone(&load);
+            move || watch(address, &load.is_done)
         }));
         let store = Store::MySql(database, runtime);
-        let scene = Self { server, proxy, store, ledger, bad_every, done, threads };
+        let scene = Self { server, proxy, store, ledger, load, threads };
         scene.progresses();
         scene
     }
@@ -114,7 +121,15 @@ impl Scene {
 
     /// Bad events among the load from now on: one in so many batches.
     pub(crate) fn send_bad_ones(&self, every: usize) {
-        *self.bad_every.lock().unwrap() = every;
+        self.load.bad_every.store(every, Ordering::Relaxed);
+    }
+
+    /// No more load, and all of it is stored.
+    pub(crate) fn falls_quiet(&self) {
+        self.load.is_paused.store(true, Ordering::Relaxed);
+        // A request may be on its way: nothing new has come for as long as several take.
+        thread::sleep(10 * PACE);
+        until("all is stored", || self.server.metric("current_queue_depth") == 0);
     }
 
     pub(crate) fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
@@ -196,7 +211,7 @@ impl Scene {
 
     /// Ends the load, waits until nothing is left, and compares.
     pub(crate) fn finish(mut self) {
-        self.done.store(true, Ordering::Relaxed);
+        self.load.is_done.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             thread.join().unwrap();
         }
@@ -224,7 +239,7 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        self.done.store(true, Ordering::Relaxed);
+        self.load.is_done.store(true, Ordering::Relaxed);
         // Before the server goes: they would fail without it.
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
@@ -253,18 +268,21 @@ fn send(client: &mut Client, ledger: &Mutex<Ledger>, events: &[Value], ack: &str
     answer
 }
 
-fn load(address: SocketAddr, client: usize, ledger: &Mutex<Ledger>, bad_every: &Mutex<usize>, done: &AtomicBool) {
+fn send_load(address: SocketAddr, client: usize, ledger: &Mutex<Ledger>, load: &Load) {
     let mut connection = Client::connect(address);
     let mut batches = 0;
-    while !done.load(Ordering::Relaxed) {
+    while !load.is_done.load(Ordering::Relaxed) {
+        thread::sleep(PACE);
+        if load.is_paused.load(Ordering::Relaxed) {
+            continue;
+        }
         batches += 1;
         let mut events: Vec<_> = (0..BATCH).map(|n| event(&format!("u{client}-{}", n % 7))).collect();
-        let every = *bad_every.lock().unwrap();
+        let every = load.bad_every.load(Ordering::Relaxed);
         if every > 0 && batches % every == 0 {
             events[batches % BATCH] = bad_event();
         }
         send(&mut connection, ledger, &events, &level());
-        thread::sleep(PACE);
     }
 }
 
