@@ -19,6 +19,7 @@ mod kit;
 #[path = "../kit/proxy.rs"]
 mod proxy;
 
+mod galera;
 mod ledger;
 mod network;
 mod outage;

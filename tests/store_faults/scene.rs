@@ -66,19 +66,26 @@ impl Scene {
     pub(crate) fn start(settings: &[(&str, &str)]) -> Option<Self> {
         let runtime = Runtime::new().unwrap();
         let database = runtime.block_on(Database::create())?;
-        Some(Self::start_with(runtime, database, settings))
+        Some(Self::start_with(runtime, database, None, settings))
     }
 
     /// Load on a database of its own on the server of that URL.
     pub(crate) fn start_on(url: &str, settings: &[(&str, &str)]) -> Self {
         let runtime = Runtime::new().unwrap();
         let database = runtime.block_on(Database::create_on(url));
-        Self::start_with(runtime, database, settings)
+        Self::start_with(runtime, database, None, settings)
     }
 
-    fn start_with(runtime: Runtime, database: Database, settings: &[(&str, &str)]) -> Self {
+    /// Load on several hosts, without a proxy; `url` is that of one for the test itself.
+    pub(crate) fn start_at(hosts: &str, url: &str) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let database = runtime.block_on(Database::create_on(url));
+        Self::start_with(runtime, database, Some(hosts), &[])
+    }
+
+    fn start_with(runtime: Runtime, database: Database, hosts: Option<&str>, settings: &[(&str, &str)]) -> Self {
         let proxy = runtime.block_on(Proxy::start(database.address()));
-        let url = database.url_at(&proxy.address);
+        let url = database.url_at(hosts.unwrap_or(&proxy.address));
         let settings: Vec<_> = settings.iter().copied().chain([("store", url.as_str())]).collect();
         let server = Server::start(&settings);
         let address = server.address();
@@ -211,6 +218,11 @@ impl Scene {
 
     /// Ends the load, waits until nothing is left, and compares.
     pub(crate) fn finish(mut self) {
+        self.ends();
+    }
+
+    /// The same, and the database stays for another look.
+    pub(crate) fn ends(&mut self) {
         self.load.is_done.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             thread.join().unwrap();
