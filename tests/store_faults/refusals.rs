@@ -160,9 +160,9 @@ fn b9_the_store_is_not_set_up_right_any_more() {
         assert_eq!(scene.health(), "warn", "{what}");
         mend();
         scene.heals_within(30 * SECOND);
-        // Connections that were killed first are changes of their own: some in the middle, some idle.
-        let said = scene.said_down() - said;
-        assert!((1..=3).contains(&said), "{what}: the log has {said} lines");
+        // Each of the four connections that were killed first may be a change of its own.
+        let (said, most) = (scene.said_down() - said, if what == "renamed" { 1 } else { 5 });
+        assert!((1..=most).contains(&said), "{what}: the log has {said} lines");
         assert_eq!(scene.server.metric("events_failed"), 0, "{what}: nothing is given up");
     }
     scene.finish();
