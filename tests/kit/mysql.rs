@@ -28,8 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn left_out(why: &str) {
     let test = thread::current().name().unwrap_or("a test").to_owned();
     assert!(env::var("TEST_REQUIRE_MYSQL").as_deref() != Ok("1"), "{test} must run, but {why}");
+    say(&format!("LEFT OUT: {test}: {why}"));
+}
+
+/// Says something that is heard also when the test passes.
+pub(crate) fn say(what: &str) {
     // Not `eprintln`, which a passing test keeps to itself.
-    std::io::stderr().write_all(format!("LEFT OUT: {test}: {why}\n").as_bytes()).unwrap();
+    std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
 }
 
 /// A database of its own on a server; dropped with this.
@@ -100,6 +105,17 @@ impl Database {
         kill_others(&mut self.conn().await, &self.name).await
     }
 
+    /// Waits until an insert has waited for a second.
+    pub(crate) async fn wait_for_a_lock(&self) {
+        let mut conn = self.conn().await;
+        let end = Instant::now() + PATIENCE;
+        let waits = |process: &Process| process.command == "Execute" && process.seconds >= 1;
+        while !processes(&mut conn, &self.name).await.iter().any(waits) {
+            assert!(Instant::now() < end, "no insert waits for a lock");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Waits until a connection to this database executes an insert.
     pub(crate) async fn wait_for_insert(&self) {
         let mut conn = self.conn().await;
@@ -139,10 +155,31 @@ pub(crate) async fn connect(url: &str) -> Conn {
     Conn::new(OptsBuilder::from_opts(opts).prefer_socket(false)).await.unwrap()
 }
 
+/// A connection as the server lists it.
+struct Process {
+    id: u64,
+    /// What it is at, such as `Sleep` or `Execute`, and for how many seconds.
+    command: String,
+    seconds: i64,
+}
+
+/// Connections to that database. Not by `information_schema`, in which MySQL cannot show a statement
+/// that has characters of four bytes.
+async fn processes(conn: &mut Conn, database: &str) -> Vec<Process> {
+    let rows: Vec<mysql_async::Row> = conn.query("SHOW PROCESSLIST").await.unwrap();
+    let rows = rows.into_iter().filter(|row| row.get::<Option<String>, _>("db").flatten().as_deref() == Some(database));
+    let process = |row: mysql_async::Row| Process {
+        id: row.get("Id").unwrap(),
+        command: row.get("Command").unwrap(),
+        seconds: row.get::<Option<i64>, _>("Time").flatten().unwrap_or(0),
+    };
+    rows.map(process).collect()
+}
+
 async fn kill_others(conn: &mut Conn, database: &str) -> usize {
-    let query =
-        format!("SELECT id FROM information_schema.processlist WHERE db = '{database}' AND id <> CONNECTION_ID()");
-    let ids: Vec<u64> = conn.query(query).await.unwrap();
+    let own: u64 = conn.query_first("SELECT CONNECTION_ID()").await.unwrap().unwrap();
+    let ids: Vec<u64> = processes(conn, database).await.into_iter().map(|process| process.id).collect();
+    let ids: Vec<u64> = ids.into_iter().filter(|id| *id != own).collect();
     for id in &ids {
         // One may be gone by itself meanwhile.
         let _ = conn.query_drop(format!("KILL {id}")).await;
@@ -170,12 +207,34 @@ impl Server {
     /// Stops it and starts it with other arguments, at the same address.
     pub(crate) fn restart(&self, arguments: &[&str]) {
         self.stop();
+        self.start_again(arguments);
+    }
+
+    /// Starts it after it was stopped or killed, at the same address.
+    pub(crate) fn start_again(&self, arguments: &[&str]) {
         mariadb("start", &self.dir, arguments).unwrap();
     }
 
     /// Stops it.
     pub(crate) fn stop(&self) {
         mariadb("stop", &self.dir, &[]).unwrap();
+    }
+
+    /// Kills it as a crash would.
+    pub(crate) fn kill(&self) {
+        let pid = std::fs::read_to_string(self.dir.path().join("pid")).unwrap();
+        let status = Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Executes statements as its administrator, whom no read-only mode binds.
+    pub(crate) fn sql(&self, statements: &str) {
+        let socket = std::fs::read_to_string(self.dir.path().join("socket")).unwrap();
+        let output = Command::new("mariadb")
+            .args(["--no-defaults", "--user=root", "--socket", socket.trim(), "--execute", statements])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{statements}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

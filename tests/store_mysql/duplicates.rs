@@ -1,6 +1,6 @@
 //! An id makes one row, and only a row of another acceptance is called a duplicate.
 
-use event_pipeline::storage::{Storage as _, StoreError};
+use event_pipeline::storage::{Storage as _, StoreError, Stored};
 use mysql_async::prelude::Queryable as _;
 
 use crate::mysql::{Database, batch, made, open, with_id};
@@ -105,4 +105,31 @@ async fn stores_that_write_the_same_ids_at_the_same_time_make_one_row_of_each() 
         new += task.await.unwrap();
     }
     assert_eq!((new, database.count().await), (300, 300));
+}
+
+#[tokio::test]
+async fn an_event_that_another_unique_key_keeps_out_is_not_said_to_be_stored() {
+    let Some(database) = Database::create().await else { return };
+    let store = database.store().await;
+    let mut conn = database.conn().await;
+    conn.query_drop("ALTER TABLE processed_events ADD UNIQUE KEY by_user (user_id)").await.unwrap();
+    for count in [1, 600] {
+        let mut rows: Vec<_> = (0..count).map(|_| made()).collect();
+        for (row, made) in rows.iter_mut().enumerate() {
+            made.user_id = Some(format!("{count}-{row}"));
+        }
+        rows[0].user_id = Some("ada".to_owned());
+        let error = store.store(&batch(&rows), 0..count).await;
+        if count == 1 {
+            assert_eq!(error, Ok(Stored::default()));
+            continue;
+        }
+        let error = error.unwrap_err();
+        assert!(matches!(&error, StoreError::Misconfigured { .. }), "{error}");
+        assert!(error.to_string().contains(&rows[0].id.to_string()), "{error}");
+        assert_eq!(database.count().await, 1, "something of the range is stored");
+        conn.query_drop("ALTER TABLE processed_events DROP INDEX by_user").await.unwrap();
+        assert_eq!(store.store(&batch(&rows), 0..count).await, Ok(Stored::default()));
+        assert_eq!(database.count().await, 601);
+    }
 }

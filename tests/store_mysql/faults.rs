@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable as _;
 
 use crate::{
     mysql::{Database, Made, Server, batch, connect, made, open, with_id},
-    proxy::{Proxy, Replies},
+    proxy::{Proxy, Traffic},
 };
 
 /// An address where nobody listens.
@@ -176,18 +176,18 @@ async fn an_answer_that_is_lost_is_ambiguous_and_the_retry_finds_its_own_rows() 
     let proxy = Proxy::start(database.address()).await;
     let store = open(&database.url_at(&proxy.address));
     store.health().await.unwrap();
-    proxy.set(Replies::Cut);
+    proxy.set(Traffic::CutReplies { after: 0 });
     // The statement is prepared on this connection by a reply that is cut as well.
     let rows = batch(&[made(), made()]);
     store.store(&rows, 0..2).await.unwrap_err();
-    proxy.set(Replies::Pass);
+    proxy.set(Traffic::Pass);
     store.store(&batch(&[made(), made()]), 0..2).await.unwrap();
 
-    proxy.set(Replies::Cut);
+    proxy.set(Traffic::CutReplies { after: 0 });
     let rows = batch(&[made(), made()]);
     let error = store.store(&rows, 0..2).await.unwrap_err();
     assert!(matches!(error, StoreError::Ambiguous { .. }), "{error}");
-    proxy.set(Replies::Pass);
+    proxy.set(Traffic::Pass);
     assert_eq!(store.store(&rows, 0..2).await.unwrap().duplicates, [0_usize; 0]);
     assert_eq!(database.count().await, 4);
 }
@@ -201,12 +201,12 @@ async fn a_reply_that_comes_too_late_is_never_taken_for_another() {
     let first = made();
     store.store(&batch(std::slice::from_ref(&first)), 0..1).await.unwrap();
 
-    proxy.set(Replies::Hold);
+    proxy.set(Traffic::HoldReplies);
     let late = batch(&[made()]);
     let error = store.store(&late, 0..1).await.unwrap_err();
     assert!(matches!(&error, StoreError::Ambiguous { code, .. } if code == "timeout"), "{error}");
     proxy.wait_until_held().await;
-    proxy.set(Replies::Pass);
+    proxy.set(Traffic::Pass);
 
     // The late reply says "one new row"; this one is a duplicate.
     assert_eq!(store.store(&batch(&[with_id(first.id)]), 0..1).await.unwrap().duplicates, [0]);
@@ -222,13 +222,59 @@ async fn a_call_that_is_given_up_leaves_no_connection_behind() {
     let store = open(&database.url_at(&proxy.address));
     let first = made();
     store.store(&batch(std::slice::from_ref(&first)), 0..1).await.unwrap();
-    proxy.set(Replies::Hold);
+    proxy.set(Traffic::HoldReplies);
     let late = batch(&[made()]);
     tokio::select! {
         outcome = store.store(&late, 0..1) => panic!("{outcome:?}"),
         () = proxy.wait_until_held() => {}
     }
-    proxy.set(Replies::Pass);
+    proxy.set(Traffic::Pass);
     assert_eq!(store.store(&batch(&[with_id(first.id)]), 0..1).await.unwrap().duplicates, [0]);
     assert!(store.fetch(first.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_health_of_a_server_is_whether_it_can_store() {
+    let Some(server) = Server::start(&[]) else { return };
+    let database = Database::create_on(&server.url).await;
+    let store = database.store().await;
+    assert_eq!(store.health().await, Ok(()));
+    server.sql("SET GLOBAL read_only = 1");
+    let error = store.health().await.unwrap_err();
+    assert!(matches!(&error, StoreError::Transient { code, .. } if code == "1290"), "{error}");
+    server.sql("SET GLOBAL read_only = 0");
+    assert_eq!(store.health().await, Ok(()));
+    assert_eq!(database.count().await, 0);
+}
+
+#[tokio::test]
+async fn a_table_that_is_locked_leaves_no_statement_of_ours_behind() {
+    let Some(database) = Database::create().await else { return };
+    let store = database.store().await;
+    let mut lock = database.conn().await;
+    lock.query_drop("LOCK TABLES processed_events WRITE").await.unwrap();
+    let rows = batch(&[made()]);
+    let error = store.store(&rows, 0..1).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Transient { code, .. } if code == "1205"), "{error}");
+    lock.query_drop("UNLOCK TABLES").await.unwrap();
+    assert!(store.store(&rows, 0..1).await.is_ok());
+}
+
+#[tokio::test]
+async fn idle_connections_to_a_host_that_fell_silent_cost_one_time_limit() {
+    let Some(database) = Database::create().await else { return };
+    database.store().await;
+    let proxy = Proxy::start(database.address()).await;
+    let store = open(&database.url_at(&proxy.address)).with_timeout(Duration::from_secs(2));
+    let rows = [(); 4].map(|()| batch(&[made()]));
+    let all = rows.each_ref().map(|row| store.store(row, 0..1));
+    futures_util::future::join_all(all).await.into_iter().for_each(|stored| assert!(stored.is_ok()));
+    proxy.set(Traffic::Silence);
+    // Until idle connections are asked before they are used.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let start = Instant::now();
+    let error = store.store(&batch(&[made()]), 0..1).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Transient { code, .. } if code == "timeout"), "{error}");
+    // One to ask, one to connect.
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
 }

@@ -5,8 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+#[expect(dead_code, reason = "the tests of the whole service use more of it")]
 #[path = "../kit/mysql.rs"]
 mod mysql;
+#[expect(dead_code, reason = "the tests of the whole service use more of it")]
 #[path = "../kit/proxy.rs"]
 mod proxy;
 

@@ -24,10 +24,14 @@ const PACKET_BYTES_MIN: usize = 1024;
 
 const SQL_MODE: &str =
     "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+/// Waits for locks end before our own limit on a call does: the server says so, and no abandoned
+/// statement of ours stays behind in the queue for a table that is altered (by default for a day).
+const ROW_LOCK_WAIT_S: &str = "5";
+const TABLE_LOCK_WAIT_S: &str = "10";
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 const READ: &str = "SHOW SESSION VARIABLES WHERE Variable_name IN ('time_zone', 'sql_mode', \
-    'innodb_lock_wait_timeout', 'autocommit', 'character_set_client', 'character_set_connection', \
-    'character_set_results', 'tx_isolation', 'transaction_isolation', 'max_allowed_packet', \
+    'innodb_lock_wait_timeout', 'lock_wait_timeout', 'autocommit', 'character_set_client', \
+    'character_set_connection', 'character_set_results', 'tx_isolation', 'transaction_isolation', 'max_allowed_packet', \
     'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog')";
 const CHARSET: &str = "SELECT character_set_name FROM information_schema.columns \
     WHERE table_schema = DATABASE() AND table_name = 'processed_events' AND column_name = 'user_id'";
@@ -96,7 +100,8 @@ pub(super) async fn open(options: Opts, host: usize) -> Result<Session, StoreErr
     };
     conn.query_drop(ISOLATION).await.map_err(failed)?;
     conn.query_drop(format!(
-        "SET time_zone='+00:00', sql_mode='{SQL_MODE}', innodb_lock_wait_timeout=5, autocommit=1, \
+        "SET time_zone='+00:00', sql_mode='{SQL_MODE}', innodb_lock_wait_timeout={ROW_LOCK_WAIT_S}, \
+         lock_wait_timeout={TABLE_LOCK_WAIT_S}, autocommit=1, \
          character_set_client=utf8mb4, character_set_connection=utf8mb4, character_set_results=utf8mb4"
     ))
     .await
@@ -173,7 +178,8 @@ fn verify(variables: &[(String, String)]) -> Result<(), StoreError> {
     let wanted = [
         ("time_zone", "+00:00"),
         ("sql_mode", SQL_MODE),
-        ("innodb_lock_wait_timeout", "5"),
+        ("innodb_lock_wait_timeout", ROW_LOCK_WAIT_S),
+        ("lock_wait_timeout", TABLE_LOCK_WAIT_S),
         ("autocommit", "ON"),
         ("character_set_client", "utf8mb4"),
         ("character_set_connection", "utf8mb4"),
@@ -213,6 +219,7 @@ mod tests {
             ("character_set_connection", "utf8mb4"),
             ("character_set_results", "utf8mb4"),
             ("innodb_lock_wait_timeout", "5"),
+            ("lock_wait_timeout", "10"),
             (
                 "sql_mode",
                 "NO_ZERO_IN_DATE,NO_ZERO_DATE,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION",

@@ -232,7 +232,21 @@ async fn receipts(
             found.insert(id, receipt.map(Receipt));
         }
     }
-    Ok(())
+    match rows.iter().map(|index| batch.row(*index).id).find(|id| !found.contains_key(id)) {
+        Some(id) => Err(kept_out(id)),
+        None => Ok(()),
+    }
+}
+
+/// The verdict on an id that the server neither had nor took: said to be stored, it would be lost.
+fn kept_out(id: Uuid) -> Verdict {
+    let message = format!(
+        "the event {id} is not in processed_events after its insert: another unique key or a trigger keeps it out; \
+         drop that key or trigger"
+    );
+    // One that somebody deleted just then is there after the next attempt; and should the answers have been
+    // those to other commands, then not on this connection.
+    Verdict { error: StoreError::Misconfigured { code: "kept_out".to_owned(), message }, fate: Fate::Close }
 }
 
 fn bind(row: &Row<'_>, values: &mut Vec<Value>) {

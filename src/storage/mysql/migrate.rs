@@ -20,6 +20,10 @@ const COLUMNS: &str = "SELECT LOWER(column_name), LOWER(data_type), CAST(column_
 const ENGINE: &str = "SELECT t.engine, e.transactions FROM information_schema.tables t \
     LEFT JOIN information_schema.engines e ON e.engine = t.engine \
     WHERE t.table_schema = DATABASE() AND t.table_name = 'processed_events'";
+/// Keys by which an event could be taken for another one.
+const UNIQUE_KEYS: &str = "SELECT index_name FROM information_schema.statistics \
+    WHERE table_schema = DATABASE() AND table_name = 'processed_events' AND non_unique = 0 \
+    GROUP BY index_name HAVING SUM(LOWER(column_name) = 'id') = 0";
 
 type Described = (String, String, String, Option<i64>, Option<String>, String, bool);
 
@@ -80,6 +84,13 @@ async fn examine(session: &mut Session, columns: &[Column]) -> Result<(), Verdic
         return Err(refuse(unfit(format!(
             "the table processed_events has the engine {engine}, which has no transactions; \
              run: ALTER TABLE processed_events ENGINE=InnoDB"
+        ))));
+    }
+    let keys: Vec<(String,)> = rows(&mut session.conn, UNIQUE_KEYS).await?;
+    if let Some((key,)) = keys.first() {
+        return Err(refuse(unfit(format!(
+            "the table processed_events has the unique key {key}, which keeps events out that have ids of their own; \
+             run: ALTER TABLE processed_events DROP INDEX {key}"
         ))));
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::server::Server;
 
 #[expect(dead_code, reason = "the store's own tests use more of it")]
 #[path = "../../kit/mysql.rs"]
-mod mysql;
+pub(crate) mod mysql;
 
 /// A store for one test.
 pub(crate) enum Store {
