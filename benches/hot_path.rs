@@ -7,7 +7,7 @@ use std::{hint::black_box, sync::Arc};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use event_pipeline::{
     event::{self, ContractOnly, Event, Micros, Parser, Receipt, Shape, Stamp},
-    metrics::{Metrics, StoreSnapshot},
+    metrics::{Elsewhere, Metrics},
     pipeline::Identity,
     storage::{Batch, Row},
     sync::{self, Amount, Credits},
@@ -177,7 +177,7 @@ fn metrics(c: &mut Criterion) {
         });
     });
     group.throughput(Throughput::Elements(1));
-    group.bench_function("merge/4_shards", |b| b.iter(|| metrics.snapshot(&|_| 0, StoreSnapshot::default())));
+    group.bench_function("merge/4_shards", |b| b.iter(|| metrics.snapshot(&|_| 0, Elsewhere::default())));
     group.finish();
 }
 

@@ -15,7 +15,8 @@ pub(crate) enum Bug {
     NoDirectorySync,
     /// `recycle_before_stored`: segments are used again before the store has their events.
     RecycleBeforeStored,
-    #[cfg_attr(not(planted), expect(dead_code, reason = "its place comes with the tests of the network"))]
+    /// `panic_in_shard`: a shard's worker panics once it has some events.
+    PanicInShard,
     /// `trust_stale_reply`: a connection is used on after a call on it was given up.
     TrustStaleReply,
 }
@@ -28,6 +29,7 @@ impl Bug {
             Self::GoOnAfterFailedSync => "go_on_after_failed_sync",
             Self::NoDirectorySync => "no_directory_sync",
             Self::RecycleBeforeStored => "recycle_before_stored",
+            Self::PanicInShard => "panic_in_shard",
             Self::TrustStaleReply => "trust_stale_reply",
         }
     }

@@ -44,8 +44,7 @@ pub struct Metrics {
     workers: AtomicUsize,
     /// Of the journal.
     pub journal: Arc<JournalMetrics>,
-    /// Events that the journal has taken since the start.
-    pub journaled: AtomicU64,
+    journaled: AtomicU64,
     /// Samples of how many events were stored, and journaled, by then.
     rate: Mutex<VecDeque<(Instant, u64, u64)>>,
 }
@@ -116,6 +115,12 @@ impl Metrics {
         per_second(processed.saturating_sub(before), at)
     }
 
+    /// The journal has taken so many more events.
+    pub fn add_journaled(&self, events: u64) {
+        // Ordering: a figure; nothing is read on the strength of it.
+        self.journaled.fetch_add(events, Ordering::Relaxed);
+    }
+
     /// Events that the journal took per second, over the same time.
     pub fn journaled_per_second(&self) -> f64 {
         let journaled = self.journaled();
@@ -123,7 +128,8 @@ impl Metrics {
         per_second(journaled.saturating_sub(before), at)
     }
 
-    fn journaled(&self) -> u64 {
+    /// Events that the journal has taken since the start.
+    pub fn journaled(&self) -> u64 {
         // Ordering: a figure; nothing is read on the strength of it.
         self.journaled.load(Ordering::Relaxed)
     }

@@ -5,10 +5,7 @@
 //! the process aborts: a dead shard that swallows its part of the traffic would be worse. The same where
 //! the journal fails: whoever waits is told nothing, for nobody knows what is on the disk.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    thread,
-};
+use std::{sync::Arc, thread};
 
 use super::{
     backlog::{Backlog, Chunk, Waiting},
@@ -19,6 +16,7 @@ use crate::{
     event::Micros,
     journal::{Journal, Pending},
     metrics::Metrics,
+    planted::{Bug, is_planted},
     sync::{Amount, Credits},
 };
 
@@ -98,6 +96,7 @@ impl Worker {
         while is_open {
             is_open = self.gather(&mut chunks, &mut pending);
             if pending.events() > 0 {
+                assert!(!is_planted(Bug::PanicInShard) || self.metrics.journaled() < 1000, "a planted panic");
                 let Ok(first) = self.journal.commit(self.index, &mut pending) else {
                     // It is not known what is on the disk. The connections break, clients ask again.
                     tracing::error!("the journal failed; the process ends, and a restart recovers what is there");
@@ -154,7 +153,6 @@ impl Worker {
         });
         self.backlog.release(first + u64::from(pending.events()), waiting);
         self.metrics.shard(self.index).journaled(Micros::now().0);
-        // Ordering: a figure; nothing is read on the strength of it.
-        self.metrics.journaled.fetch_add(pending.events().into(), Ordering::Relaxed);
+        self.metrics.add_journaled(pending.events().into());
     }
 }

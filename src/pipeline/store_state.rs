@@ -2,9 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
+
+use tokio::sync::Notify;
 
 use crate::{metrics::StoreSnapshot, storage::StoreError};
 
@@ -13,6 +18,19 @@ use crate::{metrics::StoreSnapshot, storage::StoreError};
 pub(super) struct StoreState {
     known: Mutex<Known>,
     name: String,
+    /// Batches that are waiting to be tried again.
+    waiting: AtomicUsize,
+    try_now: Notify,
+}
+
+/// Counts a batch as waiting, as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // Ordering: a count that stands by itself.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -46,7 +64,7 @@ impl StoreState {
     /// A store that was not asked yet; `name` is for the log.
     pub(super) fn new(name: String) -> Self {
         let known = Known { state: State::Starting, since: Instant::now(), retries: BTreeMap::new() };
-        Self { known: Mutex::new(known), name }
+        Self { known: Mutex::new(known), name, waiting: AtomicUsize::new(0), try_now: Notify::new() }
     }
 
     /// The store answered.
@@ -59,12 +77,23 @@ impl StoreState {
         }
     }
 
-    /// A probe was answered. That shows that the server is back, not that it is set up right.
+    /// A probe was answered. Batches that wait try again at once, and what they find counts: a probe
+    /// need not see what is wrong with them.
     pub(super) fn probed(&self) {
-        let misconfigured = matches!(self.lock().state, State::Down(StoreError::Misconfigured { .. }));
-        if !misconfigured {
+        self.try_now.notify_waiters();
+        // Ordering: a count that stands by itself.
+        if self.waiting.load(Ordering::Relaxed) == 0 {
             self.answered();
         }
+    }
+
+    /// Waits before the next attempt, at most until a probe is answered.
+    pub(super) async fn pause(&self, pause: Duration) {
+        // Ordering: a count that stands by itself.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        // Whichever comes first.
+        let _ = tokio::time::timeout(pause, self.try_now.notified()).await;
     }
 
     /// An attempt failed. A bad row is an answer too: the store is up.
@@ -74,13 +103,14 @@ impl StoreState {
         }
         let mut known = self.lock();
         *known.retries.entry(error.code().to_owned()).or_default() += 1;
-        let news = match &known.state {
-            State::Down(before) => std::mem::discriminant(before) != std::mem::discriminant(error),
-            State::Starting | State::Up => true,
-        };
-        if news {
-            tracing::warn!(store = self.name, %error, "the store is down; events wait");
-            known.change(State::Down(error.clone()));
+        // Whether somebody has to act is news; in which way a connection broke is none.
+        let must_be_mended = |error: &StoreError| matches!(error, StoreError::Misconfigured { .. });
+        match &mut known.state {
+            State::Down(before) if must_be_mended(before) == must_be_mended(error) => *before = error.clone(),
+            State::Starting | State::Up | State::Down(_) => {
+                tracing::warn!(store = self.name, %error, "the store is down; events wait");
+                known.change(State::Down(error.clone()));
+            }
         }
     }
 

@@ -15,9 +15,13 @@ use crate::{event::Micros, storage::StoreError};
 /// Longest pause between two attempts to write dead letters.
 const LETTERS_PAUSE: Duration = Duration::from_secs(5);
 
+/// Bad rows of one batch that are isolated by the store's word; further ones by halves.
+const NAMED_ROWS_MAX: usize = 4;
+
 /// Stores a batch, and sets apart what cannot be.
 pub(super) async fn store_flight(store: Arc<StoreAccess>, mut flight: Flight) -> Flight {
     let mut ranges: Vec<_> = iter::once(0..flight.batch.len()).collect();
+    let mut named_rows = 0;
     while let Some(range) = ranges.pop() {
         if range.is_empty() {
             continue;
@@ -34,8 +38,11 @@ pub(super) async fn store_flight(store: Arc<StoreAccess>, mut flight: Flight) ->
             };
             store.state.failed(&error);
             match retry::next(&error, range.len(), attempt, jitter()) {
-                Step::Wait(pause) => tokio::time::sleep(pause).await,
+                Step::Wait(pause) => store.state.pause(pause).await,
                 Step::Bisect(row) => {
+                    // Around the named row all behind it are sent again, which many bad rows make dear.
+                    let row = row.filter(|_| named_rows < NAMED_ROWS_MAX);
+                    named_rows += usize::from(row.is_some());
                     // The last one pushed is stored first: keep the rows' order.
                     ranges.extend(split(&range, row).into_iter().rev());
                     break;

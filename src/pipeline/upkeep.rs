@@ -9,10 +9,7 @@ use tokio::{
 };
 
 use super::{flusher::StoreAccess, retry};
-use crate::{
-    metrics::Metrics,
-    storage::{Migration, StoreError},
-};
+use crate::{metrics::Metrics, storage::Migration};
 
 /// How often a store that is down is asked.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -44,7 +41,7 @@ pub(super) async fn prepare(store: Arc<StoreAccess>) {
 }
 
 /// Asks a store that is down whether it is back, so that its state is known also when no event
-/// comes. A store that is not set up right stays down until a batch succeeds.
+/// comes, and batches that wait need not wait to the end.
 pub(super) async fn probe(store: Arc<StoreAccess>) {
     let mut every = interval(PROBE_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -55,8 +52,7 @@ pub(super) async fn probe(store: Arc<StoreAccess>) {
         }
         match store.storage.health().await {
             Ok(()) => store.state.probed(),
-            Err(error @ StoreError::Misconfigured { .. }) => store.state.failed(&error),
-            Err(_) => {}
+            Err(error) => store.state.failed(&error),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     kit::{store::Store, until},
     load::{Dice, Habits},
-    machine::{left_out, say, strace},
+    machine::{left_out, strace},
     rig::{Rig, has_journal, level, rounds, sync_call},
 };
 
