@@ -8,6 +8,7 @@ mod cli;
 mod dead_letters;
 mod end_to_end;
 mod errors;
+mod journal;
 mod limits;
 mod load;
 mod ops;
