@@ -82,7 +82,7 @@ fn what_is_not_stored_is_shown_and_what_the_store_forgot_comes_back() {
     let found = document(dir.path(), &["inspect"]);
     assert_eq!(found["records"], 300, "each once, although the start wrote them again");
     assert!(states(&found).contains(&"current") && states(&found).contains(&"replaced"), "{found}");
-    assert!(succeeds(dir.path(), &["inspect"]).contains("; everything is stored"));
+    assert!(succeeds(dir.path(), &["inspect"]).contains(", everything is stored"));
     assert_eq!(succeeds(dir.path(), &["inspect", "--records", "--unstored"]), "");
 
     let before = Store::Sqlite.rows(&server);

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{counted, tell};
 use crate::{
     event::{Civil, Micros},
-    journal::{Inspection, LaneFigures, Passed, Record, SegmentFigures, View},
+    journal::{Inspection, LaneFigures, Passed, Record, SegmentFigures, SegmentState, View},
 };
 
 const OUTPUT: &str = "cannot write to standard output";
@@ -41,21 +41,22 @@ pub(super) fn run(view: &View, dir: &Path, as_json: bool) -> anyhow::Result<Exit
 }
 
 fn summary(found: &Inspection, dir: &Path) -> String {
+    let blank = found.segments.iter().filter(|segment| segment.state == SegmentState::Blank).count();
     let whole = format!(
-        "{} of {} in {}, {}",
+        "{}, {blank} of them blank, {} in {}; {}",
         counted(found.segments.len() as u64, "segment"),
         ByteSize(found.bytes()).display().iec(),
         dir.display(),
         counted(found.records(), "record")
     );
     match (found.unstored(), found.oldest_unstored) {
-        (0, _) => format!("{whole}; everything is stored"),
+        (0, _) => format!("{whole}, everything is stored"),
         (unstored, Some(oldest)) => {
             let age_s = (Micros::now().0 - oldest.0).max(0) / 1_000_000;
             let events = counted(unstored, "event");
-            format!("{whole}; {events} not stored, the oldest received {oldest}, {age_s} s ago")
+            format!("{whole}, {events} not stored, the oldest received {oldest}, {age_s} s ago")
         }
-        (unstored, None) => format!("{whole}; {} not stored, none of which can be read", counted(unstored, "event")),
+        (unstored, None) => format!("{whole}, {} not stored, none of which can be read", counted(unstored, "event")),
     }
 }
 
@@ -67,7 +68,7 @@ fn tables(out: &mut impl Write, found: &Inspection) -> io::Result<()> {
         "{:>7}  {:8}  {:>8}  {:>9}  {:>10}  {:>10}  {:>10}  {:>7}  {:19}  LAST RECEIVED (UTC)",
         "SEGMENT", "STATE", "COMMITS", "RECORDS", "NOT STORED", "USED", "BYTES", "DAMAGED", "FIRST RECEIVED"
     )?;
-    for segment in &found.segments {
+    for segment in found.segments.iter().filter(|segment| segment.state != SegmentState::Blank) {
         let size = |bytes: u64| ByteSize(bytes).display().iec().to_string();
         writeln!(
             out,
