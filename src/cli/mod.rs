@@ -17,10 +17,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use crate::config::{SETTINGS, Settings};
 
 mod dead_letters;
+mod journal;
 mod logging;
 mod migrate;
 mod serve;
 mod store;
+mod storing;
 
 /// Wrong usage or settings.
 const USAGE: u8 = 2;
@@ -56,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = logging::start(&settings.log).and_then(|()| match name {
         "migrate" => migrate::run(&settings, given.get_flag(PRINT)),
         dead_letters::NAME => dead_letters::run(&settings, given),
+        journal::NAME => journal::run(&settings, given),
         _ => serve::run(settings),
     });
     ended.unwrap_or_else(|error| {
@@ -104,6 +107,7 @@ fn command() -> Command {
         .subcommand(Command::new("serve").about("Runs the service; so does no command at all"))
         .subcommand(Command::new("migrate").about("Creates or checks the table, and says what it did").arg(print))
         .subcommand(dead_letters::command())
+        .subcommand(journal::command())
 }
 
 /// The message without any argument that might be a URL with a password.

@@ -94,6 +94,8 @@ pub trait File: Debug + Send + Sync {
 #[derive(Debug)]
 pub struct Disk {
     dir: PathBuf,
+    /// Nothing in it may be changed.
+    is_read_only: bool,
 }
 
 impl Disk {
@@ -109,13 +111,29 @@ impl Disk {
                 fs::File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()?;
             }
         }
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), is_read_only: false })
+    }
+
+    /// The directory at `dir`, which must be there, to be read and never changed: another process may
+    /// write in it.
+    ///
+    /// # Errors
+    /// Where there is no such directory.
+    pub fn for_reading(dir: &Path) -> io::Result<Self> {
+        if !fs::metadata(dir)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { dir: dir.to_owned(), is_read_only: true })
     }
 
     fn options() -> fs::OpenOptions {
         let mut options = fs::OpenOptions::new();
         options.read(true).write(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
         options
+    }
+
+    fn refuse_read_only(&self) -> io::Result<()> {
+        if self.is_read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 }
 
@@ -135,6 +153,7 @@ impl Fs for Disk {
     }
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn File>> {
+        self.refuse_read_only()?;
         let file = Self::options().create_new(true).open(self.dir.join(name))?;
         // Written, not only allocated: the first write to an extent that was only allocated changes
         // metadata, and each sync would have to wait for that.
@@ -151,14 +170,16 @@ impl Fs for Disk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(Self::options().open(self.dir.join(name))?))
+        Ok(Arc::new(Self::options().write(!self.is_read_only).open(self.dir.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.refuse_read_only()?;
         fs::rename(self.dir.join(from), self.dir.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.refuse_read_only()?;
         fs::remove_file(self.dir.join(name))
     }
 

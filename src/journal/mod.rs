@@ -30,6 +30,7 @@ mod error;
 mod find;
 mod format;
 pub mod fs;
+mod inspect;
 mod keeper;
 mod reader;
 mod recovery;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use commit::Pending;
 pub use error::JournalError;
+pub use inspect::{Inspection, LaneFigures, Passed, Record, SegmentFigures, SegmentState, View};
 pub use reader::{Extent, Origin, Reader};
 pub use recovery::Recovered;
 

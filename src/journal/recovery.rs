@@ -63,9 +63,9 @@ struct Headless {
 
 /// The last segment, read through.
 #[derive(Default)]
-struct Tail {
-    lanes: Vec<LaneHead>,
-    end: u64,
+pub(super) struct Tail {
+    pub(super) lanes: Vec<LaneHead>,
+    pub(super) end: u64,
     /// The number after the last commit's.
     commit: u64,
     torn_bytes: u64,
@@ -83,7 +83,7 @@ pub(super) fn open(
     let segment_bytes = options.segment_bytes.max(8 * head_bytes(2 * shards));
     let options = Options { segment_bytes, ..options };
     let mut files = look(&*fs)?;
-    let kept = take_replaced(&mut files);
+    let kept = take_replaced(&mut files.written);
     let mut recovered = Recovered::default();
     set_aside_headless(&*fs, &mut files, &mut recovered)?;
 
@@ -191,16 +191,17 @@ fn look(fs: &dyn Fs) -> Result<Files, JournalError> {
     Ok(files)
 }
 
-/// Takes out the segments that a later one replaced: both follow the same one.
-fn take_replaced(files: &mut Files) -> Vec<Arc<Segment>> {
+/// Takes out the segments, in the order in which they were written, that a later one replaced: both
+/// follow the same one.
+pub(super) fn take_replaced(written: &mut Vec<Arc<Segment>>) -> Vec<Arc<Segment>> {
     let mut followed = HashSet::new();
     let (mut live, mut replaced) = (Vec::new(), Vec::new());
-    for segment in files.written.drain(..).rev() {
+    for segment in written.drain(..).rev() {
         if followed.insert(segment.head.previous_first) { live.push(segment) } else { replaced.push(segment) }
     }
     live.reverse();
     replaced.reverse();
-    files.written = live;
+    *written = live;
     replaced
 }
 
@@ -227,7 +228,7 @@ fn set_aside_headless(fs: &dyn Fs, files: &mut Files, recovered: &mut Recovered)
 }
 
 /// Reads the last segment through: its commits, and where they end.
-fn read_tail(last: &Arc<Segment>) -> io::Result<Tail> {
+pub(super) fn read_tail(last: &Arc<Segment>) -> io::Result<Tail> {
     let mut walk = Walk::new(Arc::clone(last));
     let (end, mut records) = (last.end(), Vec::new());
     let mut tail =

@@ -303,7 +303,11 @@ fn within<'a, T>(sorted: &'a [T], rows: &Range<usize>, row: impl Fn(&T) -> usize
     &sorted[start..end]
 }
 
-fn add_row(
+/// Adds the row of an event, as `processor` makes it.
+///
+/// # Errors
+/// [`ProcessingError`], after which the batch is as it was before.
+pub(crate) fn add_row(
     batch: &mut Batch,
     event: &Event<'_>,
     processor: &dyn Processor,

@@ -9,6 +9,7 @@ mod dead_letters;
 mod durable;
 mod end_to_end;
 mod errors;
+mod journal;
 mod limits;
 mod load;
 mod ops;

@@ -107,7 +107,7 @@ fn columns(out: &mut impl Write, texts: [&str; 8]) -> io::Result<()> {
 
 /// The text, shortened, and without what would move a terminal's cursor or turn its text around:
 /// clients and servers wrote it.
-fn printable(text: &str, chars_max: usize) -> String {
+pub(in crate::cli) fn printable(text: &str, chars_max: usize) -> String {
     let is_unsafe = |c: char| {
         c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };

@@ -18,6 +18,8 @@ mod export;
 mod list;
 mod retry;
 
+pub(super) use list::printable;
+
 use crate::{
     config::Settings,
     event::Micros,

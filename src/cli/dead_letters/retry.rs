@@ -3,7 +3,7 @@
 //! Storing is idempotent, so it may run beside the service, twice at once, or be ended at any
 //! moment: at worst a row that is stored is not marked, and the next retry marks it.
 
-use std::{collections::HashSet, iter, ops::Range, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{iter, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,19 +11,17 @@ use serde::Serialize;
 
 use super::{Selection, counted, letter, nothing, read, tell};
 use crate::{
-    cli::store,
+    cli::{
+        store,
+        storing::{Outcome, store_batch},
+    },
     config::Settings,
     event::Micros,
     storage::{
-        BadRow, Batch, DeadLetters, Limits, Storage, StoreError,
+        BadRow, Batch, DeadLetters, Limits, Storage,
         dead_letters::{DeadLetter, Entry, History, Mark, Reason, Resolution},
     },
 };
-
-/// How often a call is repeated that the store cannot take now, and how long the waits grow.
-const ATTEMPTS: u32 = 8;
-const WAIT_FIRST: Duration = Duration::from_millis(50);
-const WAIT_LONGEST: Duration = Duration::from_secs(2);
 
 /// What became of the selected letters.
 #[derive(Debug, Default, Serialize)]
@@ -38,13 +36,6 @@ struct Summary {
     not_retried: usize,
     /// Left when the store could not go on.
     untried: usize,
-}
-
-/// What became of one row.
-enum Outcome {
-    Stored,
-    AlreadyThere,
-    Refused(BadRow),
 }
 
 /// Retries the selected letters; 1 where one of them is still refused.
@@ -169,59 +160,4 @@ impl Retry<'_> {
 fn refused_again(letter: DeadLetter, bad: BadRow, now: Micros) -> DeadLetter {
     let attempts = letter.attempts.saturating_add(1);
     DeadLetter { reason: Reason::StoreRefused, code: bad.code, detail: bad.message, attempts, failed_at: now, ..letter }
-}
-
-/// Stores a batch, parting it until each row is stored or was refused alone.
-async fn store_batch(
-    storage: &dyn Storage,
-    batch: &Arc<Batch>,
-    outcomes: &mut [Option<Outcome>],
-) -> Result<(), StoreError> {
-    let mut ranges: Vec<_> = iter::once(0..batch.len()).collect();
-    while let Some(range) = ranges.pop() {
-        if range.is_empty() {
-            continue;
-        }
-        match store_range(storage, batch, range.clone()).await {
-            Ok(duplicates) => {
-                for row in range {
-                    let is_duplicate = duplicates.contains(&row);
-                    outcomes[row] = Some(if is_duplicate { Outcome::AlreadyThere } else { Outcome::Stored });
-                }
-            }
-            Err(StoreError::BadRow(bad)) if range.len() == 1 => outcomes[range.start] = Some(Outcome::Refused(bad)),
-            // The last one pushed is stored first: keep the rows' order.
-            Err(StoreError::BadRow(bad)) => ranges.extend(split(&range, bad.row).into_iter().rev()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// The parts of a range with a bad row: around the row where the store named it, else halves.
-fn split(range: &Range<usize>, row: Option<usize>) -> [Range<usize>; 3] {
-    let middle = range.start + range.len() / 2;
-    match row.filter(|row| range.contains(row)) {
-        Some(row) => [range.start..row, row..row + 1, row + 1..range.end],
-        None => [range.start..middle, middle..range.end, range.end..range.end],
-    }
-}
-
-/// One call, repeated where the store cannot take it now. The rows that were duplicates.
-async fn store_range(
-    storage: &dyn Storage,
-    batch: &Arc<Batch>,
-    rows: Range<usize>,
-) -> Result<HashSet<usize>, StoreError> {
-    let mut wait = WAIT_FIRST;
-    for _ in 1..ATTEMPTS {
-        match storage.store(batch, rows.clone()).await {
-            Ok(stored) => return Ok(stored.duplicates.into_iter().collect()),
-            Err(error @ (StoreError::BadRow(_) | StoreError::Misconfigured { .. })) => return Err(error),
-            Err(error) => tracing::info!(%error, wait_ms = wait.as_millis() as u64, "the store is tried again"),
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(WAIT_LONGEST);
-    }
-    Ok(storage.store(batch, rows).await?.duplicates.into_iter().collect())
 }
