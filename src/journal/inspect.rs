@@ -122,7 +122,7 @@ impl View {
                     let is_past =
                         |lane: &LaneHead| next.head.lane(lane.lane).is_none_or(|it| lane.watermark >= it.next);
                     let state = if lanes.iter().all(is_past) { SegmentState::Stored } else { SegmentState::Live };
-                    (state, (next.head.previous == segment.number()).then_some(next.head.previous_end))
+                    (state, (next.head.previous_first == segment.head.first_commit).then_some(next.head.previous_end))
                 }
             };
             parts.push(Part { segment: Arc::clone(segment), state, end, replacement: None });
@@ -131,7 +131,7 @@ impl View {
         parts.extend(replaced.into_iter().map(left_over));
         parts.sort_by_key(|part| part.segment.head.first_commit);
         for index in 0..parts.len() {
-            let follows = |later: &&Part| later.segment.head.previous == parts[index].segment.head.previous;
+            let follows = |later: &&Part| later.segment.head.previous_first == parts[index].segment.head.previous_first;
             if parts[index].state == SegmentState::Replaced {
                 parts[index].replacement = parts[index + 1..].iter().find(follows).map(|it| it.segment.head.clone());
             }
