@@ -17,4 +17,10 @@ mod credits;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
+mod room;
+#[cfg(test)]
 mod tally;
+#[cfg(test)]
+mod watermark;
+#[cfg(test)]
+mod write_group;
