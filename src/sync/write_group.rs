@@ -111,7 +111,7 @@ impl<T> WriteGroup<T> {
         self.lock().failed
     }
 
-    /// No code of others runs under the lock, so a poisoned state is a sound one.
+    /// Nothing that is done under the lock can panic half-way, so a poisoned state is a sound one.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
