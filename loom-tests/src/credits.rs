@@ -150,6 +150,41 @@ fn weak_orderings_of_credits_are_found() {
     room_changes_hands();
 }
 
+/// A flusher gives back what admission took, having stored the event: who takes it then sees what the
+/// flusher noted, and once it is given back it can be taken.
+fn the_flusher_gives_back() {
+    model(|| {
+        let credits = Arc::new(Credits::new(amount(1, 10)));
+        let stored = Arc::new(AtomicU32::new(0));
+        assert!(credits.try_take(amount(1, 10)));
+        let flusher = {
+            let (credits, stored) = (Arc::clone(&credits), Arc::clone(&stored));
+            thread::spawn(move || {
+                stored.store(1, Ordering::Relaxed);
+                credits.give_back(amount(1, 10));
+            })
+        };
+        let taken = credits.try_take(amount(1, 10));
+        if taken {
+            assert_eq!(stored.load(Ordering::Relaxed), 1, "taken before what the giver did is to be seen");
+        }
+        flusher.join().unwrap();
+        assert_ne!(credits.try_take(amount(1, 10)), taken, "what was given back cannot be taken once");
+    });
+}
+
+#[test]
+fn what_the_flusher_gave_back_can_be_taken_as_it_left_it() {
+    the_flusher_gives_back();
+}
+
+#[test]
+#[should_panic(expected = "taken before what the giver did is to be seen")]
+fn weak_giving_back_by_another_is_found() {
+    let _planted = plant(Bug::RelaxedUpdates);
+    the_flusher_gives_back();
+}
+
 /// Two admissions want a credit of each of two shards, in opposite orders: each holds both or
 /// none, and of what was refused nothing stays taken.
 fn two_shards() {

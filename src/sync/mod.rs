@@ -2,8 +2,9 @@
 //! latches, the watermark, the write group.
 //!
 //! Each is small enough to be checked whole. The workspace member `loom-tests` compiles this
-//! folder a second time with `cfg(loom)` and runs every interleaving of small models of it; so
-//! nothing here uses more than `core`, `std` or `loom`.
+//! folder a second time with `cfg(loom)` and runs every interleaving of small models of it (of
+//! the write group's largest, those with few preemptions); so nothing here uses more than
+//! `core`, `std` or `loom`.
 //!
 //! What loom cannot see: more than a handful of threads, time, and the fairness of the
 //! scheduler. None of the primitives waits for time, and none depends on fairness: those that

@@ -27,6 +27,20 @@ pub enum Bug {
     ReadsArrivalsFirst,
     /// Who waits does not look again after leaving its waker.
     NoSecondLook,
+    /// The end of a turn acknowledges what gathered during it as well.
+    AcknowledgesTheGathered,
+    /// A member leads while another does.
+    LeadsBesideALeader,
+    /// The end of a turn wakes nobody.
+    WakesNobody,
+    /// The end of a turn wakes one of those who wait.
+    WakesOnlyOne,
+    /// A member lets go of the lock between its look and its sleep.
+    SleepsOnAnOldLook,
+    /// A failed turn is acknowledged.
+    IgnoresTheFailure,
+    /// Who waits for a turn leads it although one has failed.
+    ForgetsTheFailure,
 }
 
 thread_local! {

@@ -88,7 +88,12 @@ impl<T> WriteGroup<T> {
         }
         assert!(matches!(state.places[member], Place::Empty), "member {member} hands in one item at a time");
         state.places[member] = Place::HandedIn(item);
-        while state.led && !state.is_settled(member) {
+        while state.is_led() && !state.is_settled(member) {
+            #[cfg(loom)]
+            if super::planted::is_planted(super::Bug::SleepsOnAnOldLook) {
+                drop(state);
+                state = self.lock();
+            }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.is_settled(member) {
@@ -106,15 +111,30 @@ impl<T> WriteGroup<T> {
         self.lock().failed
     }
 
-    /// No code of others runs under the lock, so a poisoned state is a sound one.
+    /// Nothing that is done under the lock can panic half-way, so a poisoned state is a sound one.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> State<T> {
+    /// Whether somebody leads, so that others must wait.
+    fn is_led(&self) -> bool {
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::LeadsBesideALeader) {
+            return false;
+        }
+        self.led
+    }
+
     /// Whether there is an answer for `member`.
     fn is_settled(&self, member: usize) -> bool {
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::ForgetsTheFailure)
+            && matches!(self.places[member], Place::HandedIn(_))
+        {
+            return false;
+        }
         self.failed || matches!(self.places[member], Place::Done(_))
     }
 
@@ -148,6 +168,15 @@ impl<T> State<T> {
             self.places[member] = Place::Done(item);
         }
         self.spare = items;
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::AcknowledgesTheGathered) {
+            for place in &mut self.places {
+                *place = match mem::replace(place, Place::Led) {
+                    Place::HandedIn(item) => Place::Done(item),
+                    other => other,
+                };
+            }
+        }
     }
 }
 
@@ -160,6 +189,10 @@ struct Turn<'a, T> {
 
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::IgnoresTheFailure) {
+            self.synced = true;
+        }
         let items = mem::take(&mut self.items);
         let mut state = self.group.lock();
         state.led = false;
@@ -169,6 +202,14 @@ impl<T> Drop for Turn<'_, T> {
             state.failed = true;
         }
         drop(state);
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::WakesNobody) {
+            return;
+        }
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::WakesOnlyOne) {
+            return self.group.changed.notify_one();
+        }
         self.group.changed.notify_all();
     }
 }
