@@ -290,6 +290,14 @@ fn a_full_disk_tears_no_line() {
 }
 
 #[test]
+fn help_is_there_for_every_command() {
+    for command in ["list", "export", "retry", "discard"] {
+        let (code, out, _) = run(binary().args(["dead-letters", command, "--help"]));
+        assert!(code == 0 && out.contains(&format!("Usage: event-pipeline dead-letters {command}")), "{out}");
+    }
+}
+
+#[test]
 fn wrong_usage_ends_with_2_and_a_missing_directory_with_1() {
     let dir = TempDir::new().unwrap();
     let operator = Operator { data_dir: dir.path().join("none"), store: "sqlite".to_owned() };

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::event::Receipt;
 
-/// Some 100 bytes a letter, however large the letter is.
+/// Some 150 bytes a letter, however large the letter is.
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,

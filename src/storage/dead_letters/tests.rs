@@ -5,6 +5,8 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
+    sync::mpsc,
+    time::Duration,
 };
 
 use proptest::prelude::*;
@@ -264,6 +266,31 @@ fn while_another_appends_nothing_unfinished_is_read_and_nobody_waits() {
     assert_eq!((find(&letters, 1), find(&letters, 2)), (Some(letter(1, 10)), None));
     other.unlock().unwrap();
     assert_eq!(find(&letters, 2), Some(letter(2, 20)));
+}
+
+#[test]
+fn an_append_waits_until_another_has_ended() {
+    let kit = Kit::new();
+    let letters = kit.open();
+    let other = OpenOptions::new().append(true).open(kit.path()).unwrap();
+    other.lock().unwrap();
+    let line = serde_json::to_string(&letter(1, 10)).unwrap();
+    let (begin, end) = line.split_at(line.len() / 2);
+    kit.write(begin.as_bytes());
+    std::thread::scope(|scope| {
+        let (sender, ended) = mpsc::channel();
+        let letters = &letters;
+        scope.spawn(move || {
+            letters.append(&[letter(2, 20)]).unwrap();
+            sender.send(()).unwrap();
+        });
+        ended.recv_timeout(Duration::from_millis(100)).expect_err("it waits");
+        kit.write(format!("{end}\n").as_bytes());
+        other.unlock().unwrap();
+        ended.recv().unwrap();
+    });
+    assert_eq!(read_back(&letters), [letter(1, 10), letter(2, 20)]);
+    assert_eq!(letters.counts().unreadable_lines, 0);
 }
 
 #[test]
