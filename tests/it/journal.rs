@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use mysql_async::prelude::Queryable as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -108,6 +109,33 @@ fn what_is_not_stored_is_shown_and_what_the_store_forgot_comes_back() {
     assert_eq!(document(dir.path(), &["replay", "--until", "1h"])["read"], 0);
     assert_eq!(document(dir.path(), &["replay", "--since", "2100-01-01T00:00:00Z"])["read"], 0);
     assert_eq!(server.post("/events/batch?ack=stored", &batch(0..1)).status, 200, "the service goes on");
+}
+
+/// Runs SQL behind the service's back.
+fn execute(store: &Store, server: &Server, sql: &str) {
+    match store {
+        Store::Sqlite => rusqlite::Connection::open(server.sqlite_path()).unwrap().execute_batch(sql).unwrap(),
+        Store::MySql(database, runtime) => {
+            runtime.block_on(async { database.conn().await.query_drop(sql).await.unwrap() });
+        }
+    }
+}
+
+#[test]
+fn every_store_gets_back_what_it_forgot_and_nothing_twice() {
+    for store in Store::all() {
+        let server = Server::start(&[("store", &store.setting())]);
+        for n in 0..12 {
+            assert_eq!(server.post("/events/batch", &batch(n * 100..(n + 1) * 100)).status, 200);
+        }
+        execute(&store, &server, "DELETE FROM processed_events WHERE user_id LIKE 'u%7'");
+        for missing in [120, 0] {
+            let (code, out, err) = journal(server.data_dir.path(), &store.setting(), &["replay", "--since", "1h"]);
+            let expected = format!("stored anew {missing}, already there {}, refused 0, untried 0", 1200 - missing);
+            assert!(code == 0 && out.contains(&expected), "{}: {out}{err}", store.name());
+        }
+        assert_eq!(store.rows(&server).len(), 1200, "{}", store.name());
+    }
 }
 
 #[test]

@@ -1,11 +1,18 @@
 //! What a look into a journal shows: of one that lies there, of one that is written to, of a damaged one.
 
-use std::{os::unix::fs::FileExt as _, path::Path, sync::Arc};
+use std::{
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use super::*;
 use crate::{
     event::{EventType, Receipt, Source, encode},
-    journal::{Journal, Options, Pending, fs::Disk},
+    journal::{
+        Journal, Options, Pending,
+        fs::{Disk, File},
+    },
     metrics::JournalMetrics,
 };
 
@@ -171,6 +178,81 @@ fn damage_is_counted_and_what_is_around_it_is_shown() {
     assert_eq!((shown.len(), passed.damaged), (30, 2));
     let found = view(dir.path()).inspect().unwrap();
     assert_eq!((found.damaged(), found.records(), found.unstored()), (2, 30, 50));
+}
+
+/// A disk on which segments are used again between the first list and the files' opening.
+#[derive(Debug)]
+struct Hasty {
+    disk: Disk,
+    /// The first list.
+    list: Mutex<Option<Vec<(String, u64)>>>,
+    /// A name, and the file that is found under it the first time.
+    file: Mutex<Option<(String, String)>>,
+}
+
+impl Fs for Hasty {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        self.list.lock().unwrap().take().map_or_else(|| self.disk.list(), Ok)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let mut file = self.file.lock().unwrap();
+        match file.take_if(|(changed, _)| changed == name) {
+            Some((_, other)) => self.disk.open(&other),
+            None => self.disk.open(name),
+        }
+    }
+
+    fn create(&self, _: &str, _: u64) -> io::Result<Arc<dyn File>> {
+        unreachable!("nothing is changed")
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        unreachable!("nothing is changed")
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        unreachable!("nothing is changed")
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        unreachable!("nothing is changed")
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        unreachable!("nothing is changed")
+    }
+}
+
+#[test]
+fn files_that_change_while_they_are_opened_are_looked_at_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path(), 1);
+    let write_all = |parts: std::ops::Range<u64>| {
+        for part in parts {
+            journal.keep(1);
+            write(&journal, 0, part * 100..(part + 1) * 100);
+            journal.advance(0, (part + 1) * 100);
+            journal.write_watermarks();
+        }
+    };
+    write_all(0..10);
+    let list = Disk::for_reading(dir.path()).unwrap().list().unwrap();
+    write_all(10..60);
+    let now = view(dir.path()).inspect().unwrap();
+    let names: Vec<&str> = now.segments.iter().map(|segment| segment.file.as_str()).collect();
+    assert!(list.iter().any(|(name, _)| !names.contains(&name.as_str())), "some were used again meanwhile");
+    let used: Vec<_> = now.segments.iter().filter(|it| it.state != SegmentState::Blank).collect();
+    for (list, file) in [(Some(list), None), (None, Some((used[0].file.clone(), used[1].file.clone())))] {
+        let disk = Disk::for_reading(dir.path()).unwrap();
+        let hasty = Hasty { disk, list: Mutex::new(list), file: Mutex::new(file) };
+        assert_eq!(View::open(&hasty).unwrap().inspect().unwrap(), now);
+    }
+    // What is the same at every look is what it is.
+    let path = dir.path().join(&used[1].file);
+    std::fs::copy(dir.path().join(&used[0].file), path).unwrap();
+    let states = view(dir.path()).inspect().unwrap().segments;
+    assert_eq!(states.iter().filter(|segment| segment.state == SegmentState::Headless).count(), 1);
 }
 
 #[test]
