@@ -132,6 +132,24 @@ fn p5_sigterm_while_the_store_is_away_loses_nothing_and_ends_soon() {
     rig.finish();
 }
 
+/// Needs a binary with planted bugs: `scripts/faults planted` has one.
+#[test]
+fn p6_a_shard_that_panics_ends_the_process_and_loses_nothing() {
+    if std::env::var("PLANTED_BUG").as_deref() != Ok("panic_in_shard") {
+        say("LEFT OUT: p6, a shard that panics: the binary has no planted bug");
+        return;
+    }
+    let mut rig = Rig::new("P6", Store::Sqlite);
+    for _ in 0..rounds(2) {
+        rig.start();
+        rig.aborts();
+        rig.rounds += 1;
+    }
+    let starter = ["env", "-u", "PLANTED_BUG"].map(str::to_owned);
+    rig.start_under(&starter).unwrap_or_else(|log| panic!("{log:#?}"));
+    rig.finish();
+}
+
 #[test]
 fn p7_stopped_for_a_while_it_goes_on_as_if_nothing_was() {
     for store in Store::all() {
