@@ -3,5 +3,6 @@
 mod crash;
 mod damage;
 mod fake_fs;
+mod golden;
 mod kit;
 mod running;
