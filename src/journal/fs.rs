@@ -138,9 +138,7 @@ impl Fs for Disk {
         let file = Self::options().create_new(true).open(self.dir.join(name))?;
         // Written, not only allocated: the first write to an extent that was only allocated changes
         // metadata, and each sync would have to wait for that.
-        let filled = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes.max(1))
-            .map_err(io::Error::from)
-            .and_then(|()| zero(&file, bytes));
+        let filled = allocate(&file, bytes).and_then(|()| zero(&file, bytes));
         if let Err(error) = filled {
             drop(file);
             // Should this fail too, the next start finds the file and knows what it is.
@@ -170,6 +168,14 @@ impl Fs for Disk {
         let stat = rustix::fs::statvfs(&self.dir)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
+}
+
+fn allocate(file: &fs::File, bytes: u64) -> io::Result<()> {
+    // To allocate nothing is an error to the system.
+    if bytes > 0 {
+        rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
+    }
+    Ok(())
 }
 
 fn zero(file: &fs::File, bytes: u64) -> io::Result<()> {
