@@ -1,14 +1,17 @@
 //! Crashes at every operation, killed or without power: nothing that was acknowledged is lost.
 
+use rustix::io::Errno;
+
 use super::{
-    fake_fs::{Fault, Random},
-    kit::World,
+    chance::Chance,
+    fake_fs::Fault,
+    kit::{World, one_in},
 };
 
 /// A short life that does all there is: commits of two shards, storing, watermarks, new segments,
 /// recycled ones, a restart.
 fn short_life(world: &mut World, seed: u64) {
-    let mut random = Random::new(seed);
+    let mut random = Chance::new(seed + 2);
     if world.open() {
         world.live(&mut random, 40);
         world.write_watermarks();
@@ -80,17 +83,17 @@ fn a_crash_at_any_operation_of_a_recovery_loses_nothing() {
 fn lives_with_many_crashes_lose_nothing() {
     let lives = std::env::var("TEST_JOURNAL_LIVES").map_or(60, |lives| lives.parse().unwrap());
     for seed in 0..lives {
-        let mut random = Random::new(seed);
+        let mut random = Chance::new(seed + 2);
         let mut world = World::new(1 + random.below(4));
         for _ in 0..12 {
             let crash_at = 1 + random.below(120) as u64;
-            world.fs.fail_at(crash_at, if random.chance(2) { Fault::CrashBefore } else { Fault::CrashAfter });
+            world.fs.fail_at(crash_at, if one_in(&mut random, 2) { Fault::CrashBefore } else { Fault::CrashAfter });
             if world.open() {
                 world.live(&mut random, 60);
             }
-            let power = (!random.chance(3)).then(|| random.below(1 << 30) as u64);
+            let power = (!one_in(&mut random, 3)).then(|| random.below(1 << 30) as u64);
             world.crash(power);
-            if random.chance(4) {
+            if one_in(&mut random, 4) {
                 world.shards = 1 + random.below(4);
             }
         }
@@ -101,12 +104,12 @@ fn lives_with_many_crashes_lose_nothing() {
 #[test]
 fn after_a_failed_sync_nothing_is_acknowledged_and_nothing_acknowledged_is_lost() {
     for seed in 0..40 {
-        let mut random = Random::new(seed);
+        let mut random = Chance::new(seed + 2);
         let mut world = World::new(2);
         assert!(world.open());
         world.live(&mut random, 10);
         let failed_at = world.fs.ops() + 2;
-        world.fs.fail_at(failed_at, Fault::Error(5));
+        world.fs.fail_at(failed_at, Fault::Error(Errno::IO));
         world.live(&mut random, 30);
         if world.fs.ops() >= failed_at && !world.commit(0, 1, 10) {
             assert!(!world.commit(1, 1, 10), "failed once, failed for ever");
@@ -125,8 +128,8 @@ fn short_and_interrupted_writes_are_gone_on_with() {
     let mut world = World::new(1);
     assert!(world.open());
     for round in 0..20 {
-        world.fs.fail_at(world.fs.ops() + 1, if round % 2 == 0 { Fault::Short(13) } else { Fault::Error(4) });
-        assert!(world.commit(0, 3, 100), "{:#?}", world.fs.log());
+        world.fs.fail_at(world.fs.ops() + 1, if round % 2 == 0 { Fault::ShortWrite(13) } else { Fault::Interrupted });
+        assert!(world.commit(0, 3, 100), "{}", world.fs.log());
     }
     world.crash(Some(1));
     world.assert_nothing_is_lost("short writes");

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::kit::World;
+use super::{
+    fake_fs::FakeFs,
+    kit::{World, damage},
+};
 
 /// A journal of a few segments with nothing stored, killed.
 fn killed() -> World {
@@ -17,10 +20,10 @@ fn killed() -> World {
 }
 
 /// Opens a damaged journal and stores what is there; how many acknowledged events are missing.
-fn missing(world: &World, damage: impl FnOnce(&super::fake_fs::FakeFs)) -> (World, usize) {
+fn missing(world: &World, inflict: impl FnOnce(&FakeFs)) -> (World, usize) {
     let mut damaged = World::new(2);
-    damaged.fs = world.fs.copy();
-    damage(&damaged.fs);
+    damaged.fs = world.fs.kill();
+    inflict(&damaged.fs);
     assert!(damaged.open());
     damaged.store_all();
     let missing = world.acked.iter().filter(|number| !damaged.stored.contains_key(*number)).count();
@@ -32,7 +35,7 @@ fn used(world: &World) -> Vec<(String, usize)> {
     let files = world.fs.names().into_iter();
     files
         .map(|name| {
-            let bytes = world.fs.bytes_of(&name);
+            let bytes = world.fs.read_file(&name);
             let end = bytes.len() - 4096;
             (name, bytes[..end].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1))
         })
@@ -47,7 +50,7 @@ fn a_flipped_byte_costs_one_extent_at_most_and_is_told() {
     assert!(files.len() >= 2, "{files:?}");
     for (name, used) in &files {
         for at in (0..*used).step_by(7) {
-            let (damaged, missing) = missing(&world, |fs| fs.damage(name, |bytes| bytes[at] ^= 0x20));
+            let (damaged, missing) = missing(&world, |fs| damage(fs, name, |bytes| bytes[at] ^= 0x20));
             // A commit has one extent here, of twelve records.
             assert!(missing <= 12, "{name} at {at}: {missing} are missing");
             if missing > 0 {
@@ -64,7 +67,7 @@ fn a_flipped_byte_costs_one_extent_at_most_and_is_told() {
 fn a_damaged_segment_is_kept_for_a_person_to_look_at() {
     let world = killed();
     let (name, used) = used(&world).remove(0);
-    let (damaged, missing) = missing(&world, |fs| fs.damage(&name, |bytes| bytes[used / 2] ^= 1));
+    let (damaged, missing) = missing(&world, |fs| damage(fs, &name, |bytes| bytes[used / 2] ^= 1));
     assert_eq!((missing, damaged.lost), (12, 12));
     damaged.write_watermarks();
     damaged.keep();
@@ -77,7 +80,7 @@ fn a_file_cut_anywhere_loses_its_end_only() {
     let (name, used) = used(&world).pop().unwrap();
     let mut before = usize::MAX;
     for length in (4096..used).step_by(13) {
-        let (_, missing) = missing(&world, |fs| fs.damage(&name, |bytes| bytes.truncate(length)));
+        let (_, missing) = missing(&world, |fs| damage(fs, &name, |bytes| bytes.truncate(length)));
         assert!(missing <= before, "more is missing with {length} bytes than with fewer");
         before = missing;
     }
@@ -89,7 +92,7 @@ fn zeros_at_the_end_are_the_end() {
     let (name, used) = used(&world).pop().unwrap();
     for zeros in [1, 8, 100, 512, 4096] {
         let (damaged, missing) =
-            missing(&world, |fs| fs.damage(&name, |bytes| bytes[used - zeros.min(used - 4096)..used].fill(0)));
+            missing(&world, |fs| damage(fs, &name, |bytes| bytes[used - zeros.min(used - 4096)..used].fill(0)));
         let open = damaged.open.as_ref().unwrap();
         assert_eq!(open.recovered.damaged, 0, "a torn tail is no damage");
         assert!(missing % 12 == 0 && missing <= 12 * (1 + zeros / 1000), "{zeros}: {missing}");
@@ -109,7 +112,7 @@ proptest! {
         let names = world.fs.names();
         let (mut damaged, _) = missing(&world, |fs| {
             for (file, at, bytes) in &blows {
-                fs.damage(&names[file.index(names.len())], |content| {
+                damage(fs, &names[file.index(names.len())], |content| {
                     let at = at.index(content.len());
                     for (place, byte) in content[at..].iter_mut().zip(bytes) {
                         *place = *byte;
@@ -117,7 +120,7 @@ proptest! {
                 });
             }
             if let Some(cut) = cut {
-                fs.damage(&names[cut.index(names.len())], |content| content.truncate(cut.index(content.len())));
+                damage(fs, &names[cut.index(names.len())], |content| content.truncate(cut.index(content.len())));
             }
         });
         damaged.keep();

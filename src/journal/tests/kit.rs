@@ -8,7 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::fake_fs::{FakeFs, Random};
+use super::{chance::Chance, fake_fs::FakeFs};
 use crate::{
     event::{self, Event, EventType, Micros, Receipt, Source},
     journal::{Journal, Options, Pending, Reader, Recovered},
@@ -24,6 +24,19 @@ pub(super) fn options() -> Options {
         keep: Duration::from_secs(3600),
         keep_bytes: 128 << 10,
     }
+}
+
+/// True once in so many times.
+pub(super) fn one_in(random: &mut Chance, times: usize) -> bool {
+    random.below(times) == 0
+}
+
+/// Damages a file as `damage` does to its bytes, on the disk too.
+pub(super) fn damage(fs: &FakeFs, name: &str, damage: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs.read_file(name);
+    damage(&mut bytes);
+    fs.truncate(name, bytes.len());
+    fs.overwrite(name, 0, &bytes);
 }
 
 /// A record of event `n`, with so many bytes of data.
@@ -90,11 +103,11 @@ impl World {
     /// Opens the journal; false where the file system crashes meanwhile.
     pub(super) fn open(&mut self) -> bool {
         let metrics = Arc::<JournalMetrics>::default();
-        let opened = Journal::open(self.fs.shared(), self.options, self.shards, Arc::clone(&metrics));
+        let opened = Journal::open(Arc::new(self.fs.clone()), self.options, self.shards, Arc::clone(&metrics));
         let (journal, recovered) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                assert!(self.fs.is_dead(), "{error}\n{:#?}", self.fs.log());
+                assert!(self.fs.is_gone(), "{error}\n{}", self.fs.log());
                 return false;
             }
         };
@@ -175,16 +188,16 @@ impl World {
     }
 
     /// Some of everything, as the seed says.
-    pub(super) fn live(&mut self, random: &mut Random, steps: usize) {
+    pub(super) fn live(&mut self, random: &mut Chance, steps: usize) {
         for _ in 0..steps {
-            if self.fs.is_dead() || self.open.is_none() {
+            if self.fs.is_gone() || self.open.is_none() {
                 return;
             }
             let lanes = self.open.as_ref().map_or(0, |open| open.readers.len());
             match random.below(10) {
                 0..=4 => {
                     let (shard, records) = (random.below(self.shards), 1 + random.below(30));
-                    let bytes = if random.chance(20) { 70_000 } else { random.below(600) };
+                    let bytes = if one_in(random, 20) { 70_000 } else { random.below(600) };
                     self.commit(shard, if bytes > 1000 { 1 } else { records }, bytes);
                 }
                 5..=7 => drop(self.store_one(random.below(lanes))),
@@ -200,14 +213,14 @@ impl World {
         assert!(self.open(), "it always opens: {story}");
         self.store_all();
         let lost: Vec<_> = self.acked.iter().filter(|number| !self.stored.contains_key(*number)).collect();
-        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}; {story}\n{:#?}", self.fs.log());
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}; {story}\n{}", self.fs.log());
         assert!(self.stored.keys().all(|number| self.sent.contains(number)), "stored and never sent: {story}");
         let fresh = self.commit(0, 1, 10);
         if !fresh {
             // It was full: what is stored makes room.
             self.write_watermarks();
             self.keep();
-            assert!(self.commit(0, 1, 10), "a fresh event passes: {story}\n{:#?}", self.journal().figures());
+            assert!(self.commit(0, 1, 10), "a fresh event passes: {story}\n{:?}", self.journal().figures());
         }
         self.store_all();
         assert_eq!(self.stored.get(&(self.next - 1)), Some(&1), "{story}");

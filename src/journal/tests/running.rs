@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::kit::{World, numbers};
+use super::fake_fs::Op;
+use super::kit::{World, damage, numbers};
 use crate::journal::Options;
 
 #[test]
@@ -18,7 +19,7 @@ fn what_is_promised_always_has_its_place() {
         for round in 0..400 {
             world.keep();
             committed += usize::from(world.commit(round % 2, 1 + round % 3, bytes));
-            assert!(!world.fs.is_dead() && !world.journal().shared.group.is_failed(), "{bytes} bytes, round {round}");
+            assert!(!world.fs.is_gone() && !world.journal().shared.group.is_failed(), "{bytes} bytes, round {round}");
         }
         let figures = world.journal().figures();
         assert!(committed > 10, "{bytes}: {committed}");
@@ -114,15 +115,20 @@ fn a_later_version_is_refused_and_nothing_is_changed() {
     assert!(world.open());
     world.crash(None);
     let name = world.fs.names().remove(0);
-    world.fs.damage(&name, |bytes| {
+    damage(&world.fs, &name, |bytes| {
         bytes[8] = 2;
         let checksum = crc32c::crc32c(&bytes[..72 + 24]).to_le_bytes();
         bytes[72 + 24..72 + 28].copy_from_slice(&checksum);
     });
-    let before = world.fs.bytes_of(&name);
-    let opened = crate::journal::Journal::open(world.fs.shared(), world.options, 1, std::sync::Arc::default());
+    let before = world.fs.read_file(&name);
+    let opened = crate::journal::Journal::open(
+        std::sync::Arc::new(world.fs.clone()),
+        world.options,
+        1,
+        std::sync::Arc::default(),
+    );
     let error = opened.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains(&name) && error.contains("version 2"), "{error}");
-    assert_eq!(world.fs.bytes_of(&name), before);
-    assert!(world.fs.log().iter().all(|op| op.contains("sync the directory")), "{:?}", world.fs.log());
+    assert_eq!(world.fs.read_file(&name), before);
+    assert_eq!(world.fs.ops(), world.fs.ops_of(Op::SyncDir), "{}", world.fs.log());
 }
