@@ -3,9 +3,12 @@
 //!
 //! Storing is idempotent, so it may run beside the service, twice at once, or be ended at any moment.
 
-use std::{collections::HashSet, iter, ops::Range, sync::Arc, time::Duration};
+use std::{collections::HashSet, iter, sync::Arc, time::Duration};
 
-use crate::storage::{BadRow, Batch, Storage, StoreError};
+use crate::{
+    pipeline::split,
+    storage::{BadRow, Batch, Storage, StoreError},
+};
 
 /// How often a call is repeated that the store cannot take now, and how long the waits grow.
 const ATTEMPTS: u32 = 8;
@@ -49,15 +52,6 @@ pub(super) async fn store_batch(
         }
     }
     Ok(())
-}
-
-/// The parts of a range with a bad row: around the row where the store named it, else halves.
-fn split(range: &Range<usize>, row: Option<usize>) -> [Range<usize>; 3] {
-    let middle = range.start + range.len() / 2;
-    match row.filter(|row| range.contains(row)) {
-        Some(row) => [range.start..row, row..row + 1, row + 1..range.end],
-        None => [range.start..middle, middle..range.end, range.end..range.end],
-    }
 }
 
 /// One call, repeated where the store cannot take it now.

@@ -53,7 +53,7 @@ use self::{
     state::{Lane, Segments, lock},
 };
 use crate::{
-    metrics::JournalMetrics,
+    metrics::{JournalFigures, JournalMetrics},
     sync::{Failed, Room, WriteGroup},
 };
 
@@ -124,23 +124,6 @@ struct Shared {
     seen_sealed: Mutex<u64>,
     keeper: Mutex<keeper::Call>,
     keeper_called: Condvar,
-}
-
-/// What the journal holds at a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Bytes of all files.
-    pub bytes: u64,
-    /// Bytes that admission may still promise.
-    pub free_bytes: u64,
-    /// Bytes of finished segments that stay for a replay.
-    pub kept_bytes: u64,
-    /// Segments that hold something which is not stored, with the one that is written to.
-    pub live_segments: usize,
-    /// Segments that stay for a replay.
-    pub kept_segments: usize,
-    /// Segments that wait for their turn.
-    pub blank_segments: usize,
 }
 
 impl Journal {
@@ -241,9 +224,9 @@ impl Journal {
     }
 
     /// What it holds.
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> JournalFigures {
         let segments = lock(&self.shared.segments);
-        Figures {
+        JournalFigures {
             bytes: segments.bytes(self.shared.options.segment_bytes),
             free_bytes: self.shared.room.free(),
             kept_bytes: segments.kept_bytes(),

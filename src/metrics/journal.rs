@@ -21,6 +21,23 @@ pub struct JournalMetrics {
     events: Latencies,
 }
 
+/// What a journal holds at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct JournalFigures {
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Bytes that may still be accepted.
+    pub free_bytes: u64,
+    /// Bytes of finished segments that stay for a replay.
+    pub kept_bytes: u64,
+    /// Segments that hold something which is not stored, with the one that is written to.
+    pub live_segments: usize,
+    /// Segments that stay for a replay.
+    pub kept_segments: usize,
+    /// Segments that wait for their turn.
+    pub blank_segments: usize,
+}
+
 /// [`JournalMetrics`] at a moment.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct JournalCounts {

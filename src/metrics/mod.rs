@@ -26,7 +26,7 @@ mod snapshot;
 
 pub use histogram::Percentiles;
 pub use ingest::IngestMetrics;
-pub use journal::{JournalCounts, JournalMetrics};
+pub use journal::{JournalCounts, JournalFigures, JournalMetrics};
 pub use shard::ShardMetrics;
 pub use snapshot::{DeadLettersSnapshot, Elsewhere, JournalSnapshot, ShardSnapshot, Snapshot, StoreSnapshot};
 

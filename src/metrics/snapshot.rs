@@ -8,7 +8,7 @@ use super::{
     Metrics,
     histogram::{Percentiles, merge},
     ingest::IngestMetrics,
-    journal::JournalCounts,
+    journal::{JournalCounts, JournalFigures},
 };
 use crate::sync::{Padded, TallySnapshot};
 
@@ -60,18 +60,9 @@ pub struct Snapshot {
 /// What the journal holds, and what it has done.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct JournalSnapshot {
-    /// Bytes of all its files.
-    pub bytes: u64,
-    /// Bytes that may still be accepted.
-    pub free_bytes: u64,
-    /// Bytes of finished segments that stay for a replay.
-    pub kept_bytes: u64,
-    /// Segments that hold something which is not stored, with the one that is written to.
-    pub live_segments: usize,
-    /// Segments that stay for a replay.
-    pub kept_segments: usize,
-    /// Segments that wait for their turn.
-    pub blank_segments: usize,
+    /// At this moment.
+    #[serde(flatten)]
+    pub figures: JournalFigures,
     /// How long the oldest event has waited that is not stored, in seconds.
     pub oldest_unstored_seconds: f64,
     /// Since the start.

@@ -12,9 +12,10 @@ use tokio::sync::{Barrier, watch};
 use super::{
     Identity, Inner, Options, Pipeline, Processor, Running, StandardProcessor,
     backlog::Backlog,
-    flusher::{Flusher, StoreAccess},
+    flusher::Flusher,
     shard::{Shard, Worker},
     store_state::StoreState,
+    storing::StoreAccess,
     upkeep,
 };
 use crate::{

@@ -14,21 +14,20 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::{select, sync::Barrier, sync::watch, time::sleep_until};
+use tokio::{select, sync::Barrier, time::sleep_until};
 
 use super::{
     backlog::Backlog,
     flight::{Flight, Reading, Waiters},
     processor::Processor,
-    store_state::StoreState,
-    storing::store_flight,
+    storing::{StoreAccess, store_flight},
 };
 use crate::{
     abort::AbortOnPanic,
     event::Micros,
     journal::{Journal, Reader},
     metrics::{Metrics, ShardMetrics},
-    storage::{Limits, Storage, dead_letters::DeadLetters},
+    storage::Limits,
 };
 
 /// How long it waits before it reads again what could not be read.
@@ -56,15 +55,6 @@ pub(super) struct Flusher {
     pub(super) options: BatchOptions,
     /// Passed when the first flusher has stored what former shards left.
     pub(super) former_stored: Arc<Barrier>,
-}
-
-/// The store, and what all flushers know of it.
-pub(super) struct StoreAccess {
-    pub(super) storage: Arc<dyn Storage>,
-    pub(super) dead_letters: Arc<DeadLetters>,
-    pub(super) state: StoreState,
-    /// Becomes true when the table was seen to be there.
-    pub(super) prepared: watch::Sender<bool>,
 }
 
 impl Flusher {

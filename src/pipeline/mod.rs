@@ -57,10 +57,11 @@ pub use level::{AckLevel, NoSuchLevel};
 pub use processor::{Fields, ProcessingError, Processor, StandardProcessor};
 pub use query::{Found, JournaledEvent};
 pub use store_state::StoreHealth;
+pub(crate) use storing::split;
 
 use self::{
-    flusher::StoreAccess,
     shard::{Message, Shard},
+    storing::StoreAccess,
 };
 use crate::{
     event::{Micros, Validator},
@@ -295,15 +296,9 @@ impl Inner {
     }
 
     fn journal_snapshot(&self) -> JournalSnapshot {
-        let figures = self.journal.figures();
         let age_us = self.metrics.oldest_us().map_or(0, |oldest| (Micros::now().0 - oldest).max(0));
         JournalSnapshot {
-            bytes: figures.bytes,
-            free_bytes: figures.free_bytes,
-            kept_bytes: figures.kept_bytes,
-            live_segments: figures.live_segments,
-            kept_segments: figures.kept_segments,
-            blank_segments: figures.blank_segments,
+            figures: self.journal.figures(),
             oldest_unstored_seconds: (age_us / 1000) as f64 / 1000.0,
             counts: self.metrics.journal.counts(),
         }

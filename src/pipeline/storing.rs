@@ -5,18 +5,32 @@
 
 use std::{iter, ops::Range, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
+
 use super::{
     flight::{Flight, RefusedRow},
-    flusher::StoreAccess,
     retry::{self, Step},
+    store_state::StoreState,
 };
-use crate::{event::Micros, storage::StoreError};
+use crate::{
+    event::Micros,
+    storage::{Storage, StoreError, dead_letters::DeadLetters},
+};
 
 /// Longest pause between two attempts to write dead letters.
 const LETTERS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Bad rows of one batch that are isolated by the store's word; further ones by halves.
 const NAMED_ROWS_MAX: usize = 4;
+
+/// The store, and what all flushers know of it.
+pub(super) struct StoreAccess {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) dead_letters: Arc<DeadLetters>,
+    pub(super) state: StoreState,
+    /// Becomes true when the table was seen to be there.
+    pub(super) prepared: watch::Sender<bool>,
+}
 
 /// Stores a batch, and sets apart what cannot be.
 pub(super) async fn store_flight(store: Arc<StoreAccess>, mut flight: Flight) -> Flight {
@@ -91,7 +105,7 @@ async fn write_letters(store: &StoreAccess, flight: &Flight) {
 }
 
 /// The parts of a range with a bad row: around the row where the store named it, else halves.
-fn split(range: &Range<usize>, row: Option<usize>) -> [Range<usize>; 3] {
+pub(crate) fn split(range: &Range<usize>, row: Option<usize>) -> [Range<usize>; 3] {
     match row.filter(|row| range.contains(row)) {
         Some(row) => [range.start..row, row..row + 1, row + 1..range.end],
         None => {

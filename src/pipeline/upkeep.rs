@@ -8,7 +8,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{flusher::StoreAccess, retry};
+use super::{retry, storing::StoreAccess};
 use crate::{metrics::Metrics, storage::Migration};
 
 /// How often a store that is down is asked.

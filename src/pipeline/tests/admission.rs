@@ -87,7 +87,7 @@ fn a_full_journal_takes_nothing_and_takes_on_when_the_store_has_taken_some() {
             Ok(accepted) => drop(wait(accepted.ack)),
             Err(refused) => {
                 // The keeper may be making room at this moment: full is what stays full.
-                if pipeline.metrics().journal.bytes + (64 << 10) > small_journal().max_bytes {
+                if pipeline.metrics().journal.figures.bytes + (64 << 10) > small_journal().max_bytes {
                     break refused;
                 }
                 std::thread::yield_now();
@@ -100,7 +100,7 @@ fn a_full_journal_takes_nothing_and_takes_on_when_the_store_has_taken_some() {
     assert!((1..=30).contains(&retry_after_s));
     let seen = pipeline.metrics();
     assert_eq!(seen.events_received, taken * 100);
-    assert!(seen.journal.bytes <= small_journal().max_bytes, "{:?}", seen.journal);
+    assert!(seen.journal.figures.bytes <= small_journal().max_bytes, "{:?}", seen.journal);
 
     store.release();
     until("the backlog to be stored", || pipeline.metrics().events_processed == taken * 100);
