@@ -87,7 +87,7 @@ fn a_body_that_holds_no_events_is_refused_as_a_whole() {
 }
 
 #[test]
-fn a_batch_of_101_events_is_too_large_and_one_of_100_is_not() {
+fn c5_a_batch_of_101_events_is_too_large_and_one_of_100_is_not() {
     let server = Server::start(&[]);
     let batch = |events: usize| format!("[{}]", vec![GOOD; events].join(","));
     let answer = server.post("/events/batch", &batch(101));
@@ -216,7 +216,7 @@ fn a_read_is_never_a_404_while_the_store_is_away() {
 }
 
 #[test]
-fn hostile_bodies_never_lead_to_a_5xx_or_a_hang() {
+fn c4_hostile_bodies_never_lead_to_a_5xx_or_a_hang() {
     let server = Server::start(&[("store", "discard")]);
     let mut client = server.client();
     let long = |text: &str, times: usize| text.repeat(times).into_bytes();

@@ -82,7 +82,7 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn a_slow_head_is_told_408_and_an_idle_connection_closed_without_a_word() {
+fn c3_a_slow_head_is_told_408_and_an_idle_connection_closed_without_a_word() {
     let server = Server::start(&[("http.header_timeout", "200ms"), ("http.idle_timeout", "600ms")]);
     let mut slow = server.client();
     slow.send("POST /eve").unwrap();
@@ -104,7 +104,7 @@ fn a_slow_head_is_told_408_and_an_idle_connection_closed_without_a_word() {
 }
 
 #[test]
-fn a_slow_body_is_told_408() {
+fn c3_a_slow_body_is_told_408() {
     let server = Server::start(&[("http.body_timeout", "200ms")]);
     let mut client = server.client();
     client.send("POST /events HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\n{\"type\"").unwrap();

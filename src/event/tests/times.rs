@@ -82,7 +82,7 @@ fn whatever_is_not_rfc_3339_is_invalid() {
 }
 
 #[test]
-fn times_that_the_table_does_not_hold_are_out_of_range() {
+fn t2_times_that_the_table_does_not_hold_are_out_of_range() {
     let table = [
         "1970-01-01T00:00:00Z",
         "1970-01-01T00:00:00.999999Z",

@@ -124,7 +124,7 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_nothing_acknowledged_is_lost(
 }
 
 #[test]
-fn short_and_interrupted_writes_are_gone_on_with() {
+fn d5_short_and_interrupted_writes_are_gone_on_with() {
     let mut world = World::new(1);
     assert!(world.open());
     for round in 0..20 {

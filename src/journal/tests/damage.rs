@@ -44,7 +44,7 @@ fn used(world: &World) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn a_flipped_byte_costs_one_extent_at_most_and_is_told() {
+fn d7_a_flipped_byte_costs_one_extent_at_most_and_is_told() {
     let world = killed();
     let files = used(&world);
     assert!(files.len() >= 2, "{files:?}");
@@ -64,7 +64,7 @@ fn a_flipped_byte_costs_one_extent_at_most_and_is_told() {
 }
 
 #[test]
-fn a_damaged_segment_is_kept_for_a_person_to_look_at() {
+fn d7_a_damaged_segment_is_kept_for_a_person_to_look_at() {
     let world = killed();
     let (name, used) = used(&world).remove(0);
     let (damaged, missing) = missing(&world, |fs| damage(fs, &name, |bytes| bytes[used / 2] ^= 1));
@@ -75,7 +75,7 @@ fn a_damaged_segment_is_kept_for_a_person_to_look_at() {
 }
 
 #[test]
-fn a_file_cut_anywhere_loses_its_end_only() {
+fn d6_a_file_cut_anywhere_loses_its_end_only() {
     let world = killed();
     let (name, used) = used(&world).pop().unwrap();
     let mut before = usize::MAX;
@@ -87,7 +87,7 @@ fn a_file_cut_anywhere_loses_its_end_only() {
 }
 
 #[test]
-fn zeros_at_the_end_are_the_end() {
+fn d6_zeros_at_the_end_are_the_end() {
     let world = killed();
     let (name, used) = used(&world).pop().unwrap();
     for zeros in [1, 8, 100, 512, 4096] {
