@@ -1,7 +1,7 @@
 //! From a client's socket to the store, in one process: `cargo bench --bench end_to_end`.
 //!
-//! First, how many events a second the batch endpoint takes at level `queued` into a store that
-//! discards. Then, where `TEST_MYSQL_URL` names a server, how the service compares with a loader
+//! First, how many events a second the batch endpoint takes at the levels `queued` and `durable` into a
+//! store that discards, in turns. Then, where `TEST_MYSQL_URL` names a server, how the service compares with a loader
 //! that does nothing but insert: the same rows, prepared statements of 512 rows, four
 //! connections. Both run in turns, so that what else the machine does falls on both alike; the
 //! ratio of the medians is what counts.
@@ -36,11 +36,18 @@ const ROUNDS: usize = 5;
 fn main() {
     // What `cargo test --benches` calls is a check that it works, not a measurement.
     let measures = env::args().any(|argument| argument == "--bench");
-    let events = if measures { 10_000_000 } else { 10_000 };
-    let rates: Vec<f64> = (0..ROUNDS).map(|_| service_rate(Arc::new(Discard::default()), events)).collect();
+    let events = if measures { 3_000_000 } else { 10_000 };
+    let (mut queued, mut durable) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        queued.push(service_rate(Arc::new(Discard::default()), AckLevel::Queued, events));
+        durable.push(service_rate(Arc::new(Discard::default()), AckLevel::Durable, events));
+    }
+    let (queued, durable) = (median(queued), median(durable));
     say(format_args!(
-        "batch endpoint, queued, discard: {} events/s (median of {ROUNDS}, {events} events each)",
-        show(median(rates))
+        "batch endpoint, discard, {events} events: queued {} events/s, durable {}: {:.2} of it (medians of {ROUNDS})",
+        show(queued),
+        show(durable),
+        durable / queued
     ));
     match env::var("TEST_MYSQL_URL") {
         Ok(url) => compare_with_a_loader(&url, if measures { 200_000 } else { 2_000 }),
@@ -62,8 +69,8 @@ fn median(mut rates: Vec<f64>) -> f64 {
 }
 
 /// Events a second from the first byte sent until the last event is in the store.
-fn service_rate(storage: Arc<dyn Storage>, events: usize) -> f64 {
-    let options = Options { ack: AckLevel::Queued, ..Options::default() };
+fn service_rate(storage: Arc<dyn Storage>, ack: AckLevel, events: usize) -> f64 {
+    let options = Options { ack, ..Options::default() };
     let dir = tempfile::tempdir().expect("a temporary directory");
     let pipeline = Pipeline::builder(storage, dir.path()).options(options).start().expect("threads can be had");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -157,7 +164,7 @@ fn compare_with_a_loader(url: &str, events: usize) {
         runtime.block_on(execute(&own_url, "TRUNCATE processed_events"));
         of_loader.push(runtime.block_on(loader_rate(&own_url, events)));
         runtime.block_on(execute(&own_url, "TRUNCATE processed_events"));
-        of_service.push(service_rate(store(), events));
+        of_service.push(service_rate(store(), AckLevel::Durable, events));
         say(format_args!(
             "round {round}: loader {} rows/s, service {} events/s",
             show(of_loader[round]),
