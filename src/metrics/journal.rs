@@ -14,6 +14,7 @@ use super::histogram::{Latencies, Percentiles, merge};
 pub struct JournalMetrics {
     commits: AtomicU64,
     bytes: AtomicU64,
+    recovery_ms: AtomicU64,
     torn_bytes: AtomicU64,
     damaged_extents: AtomicU64,
     lost_events: AtomicU64,
@@ -45,6 +46,8 @@ pub struct JournalCounts {
     pub commits: u64,
     /// Bytes that they wrote.
     pub written_bytes: u64,
+    /// How long the start took to recover what was there, in ms.
+    pub recovery_ms: u64,
     /// Bytes of a commit that the last crash interrupted, cut at the start.
     pub torn_bytes: u64,
     /// Places that were found damaged since the start.
@@ -69,9 +72,10 @@ impl JournalMetrics {
         }
     }
 
-    /// A start cut a torn tail of so many bytes, and found so many damaged places.
-    pub fn recovered(&self, torn_bytes: u64, damaged: u64) {
+    /// A start took so long, cut a torn tail of so many bytes, and found so many damaged places.
+    pub fn recovered(&self, took: Duration, torn_bytes: u64, damaged: u64) {
         // Ordering: as above.
+        self.recovery_ms.store(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.torn_bytes.fetch_add(torn_bytes, Ordering::Relaxed);
         self.damaged_extents.fetch_add(damaged, Ordering::Relaxed);
     }
@@ -95,6 +99,7 @@ impl JournalMetrics {
         JournalCounts {
             commits: read(&self.commits),
             written_bytes: read(&self.bytes),
+            recovery_ms: read(&self.recovery_ms),
             torn_bytes: read(&self.torn_bytes),
             damaged_extents: read(&self.damaged_extents),
             lost_events: read(&self.lost_events),

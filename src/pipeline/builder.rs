@@ -259,7 +259,7 @@ fn note_recovered(metrics: &Metrics, recovered: &Recovered) {
     for (shard, events) in recovered.events.iter().enumerate() {
         metrics.shard(shard).tally.add_recovered(*events);
     }
-    metrics.journal.recovered(recovered.torn_bytes, recovered.damaged);
+    metrics.journal.recovered(recovered.took, recovered.torn_bytes, recovered.damaged);
     let events: u64 = recovered.events.iter().sum();
     if events > 0 || recovered.torn_bytes > 0 || recovered.damaged > 0 {
         tracing::info!(
