@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +34,7 @@ const REQUESTS_PART: u32 = 2;
 /// # Errors
 /// Where something it needs cannot be had: the data directory, the store's file, the address.
 pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    raise_file_limit();
     let data_dir = DataDir::open(&settings.data_dir)?;
     let signals = watch_signals()?;
     let shown = settings.store.to_string();
@@ -67,6 +69,16 @@ fn shards(settings: &Settings) -> usize {
     match settings.pipeline.shards {
         0 => thread::available_parallelism().map_or(1, usize::from),
         shards => shards,
+    }
+}
+
+/// Connections and segments are open files: as many as the system allows, not as few as it suggests.
+fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::debug!(%error, current, "the limit of open files cannot be raised");
     }
 }
 

@@ -12,6 +12,8 @@ const FILE_SUFFIX: &str = "_FILE";
 /// What a record takes beyond the event's text is less than that text: a body's events never take
 /// more than this many times its bytes.
 const RECORD_TO_BODY_MAX: u64 = 2;
+/// Most files of the journal: each is open.
+const SEGMENTS_MAX: u64 = 32_768;
 /// The same for the room that they take in the journal, where a large commit may leave a hole.
 const ROOM_TO_BODY_MAX: u64 = 2 * RECORD_TO_BODY_MAX + 1;
 
@@ -152,6 +154,17 @@ impl Layers {
         let least = SEGMENTS_MIN * journal.segment_bytes + room;
         if journal.max_bytes < least {
             return Err(self.too_small("journal.max_bytes", "http.max_body_bytes", &show_size(least)));
+        }
+        if journal.max_bytes / journal.segment_bytes > SEGMENTS_MAX {
+            let origin = self.origins.get("journal.segment_bytes").unwrap_or(&Origin::Default);
+            let problem = format!(
+                "{} makes more than {SEGMENTS_MAX} files of `journal.max_bytes` = {}, all of them open; it must be at \
+                 least {}",
+                show_size(journal.segment_bytes),
+                show_size(journal.max_bytes),
+                show_size((journal.max_bytes / SEGMENTS_MAX).next_multiple_of(4096)),
+            );
+            return Err(ConfigError::value("journal.segment_bytes", origin, &problem));
         }
         self.settings.pipeline.journal.ready_bytes = room;
         Ok(())

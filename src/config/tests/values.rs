@@ -142,6 +142,13 @@ fn a_request_that_may_be_sent_always_fits_into_an_empty_shard() {
 }
 
 #[test]
+fn the_journal_has_no_more_files_than_can_be_open() {
+    let said = refusal("journal.segment_bytes", "64KiB");
+    assert!(said.contains("more than 32768 files") && said.ends_with("at least 256KiB"), "{said}");
+    assert!(flag("journal.segment_bytes", "256KiB").is_ok());
+}
+
+#[test]
 fn a_password_is_in_no_error_and_in_no_debug_output() {
     let url = "mysql://user:s3cr3t@db:3306/eventdb";
     let settings = flag("store", url).unwrap();
