@@ -183,9 +183,12 @@ impl Writer {
         }
         let lanes = shared.lanes.len();
         let own = padded > super::segment::data_bytes(shared.options.segment_bytes, lanes);
+        let mut blanks_used = 1;
         let (blank, bytes) = if own {
             let bytes = data_bytes_needed(padded, lanes);
-            (self.make_own(shared, bytes)?, bytes)
+            let (blank, gave_way) = make_own(shared, bytes)?;
+            blanks_used = gave_way;
+            (blank, bytes)
         } else {
             let blank = lock(&shared.segments).blank.pop_front();
             let blank = blank.ok_or_else(|| {
@@ -222,7 +225,7 @@ impl Writer {
         segments.live.push_back(segment);
         drop(segments);
         shared.wake_keeper();
-        Ok(if own { 0 } else { shared.usable_bytes() })
+        Ok(blanks_used * shared.usable_bytes())
     }
 
     fn lane_heads(&self, shared: &Shared) -> Vec<LaneHead> {
@@ -234,14 +237,6 @@ impl Writer {
             watermark: *written,
         })
         .collect()
-    }
-
-    fn make_own(&self, shared: &Shared, bytes: u64) -> io::Result<Blank> {
-        let number = lock(&shared.segments).take_number();
-        let file = shared.fs.create(&segment_name(number), bytes)?;
-        file.sync_data()?;
-        shared.fs.sync_dir()?;
-        Ok(Blank { number, file })
     }
 
     /// What the sync made durable may be read, and acknowledged.
@@ -264,6 +259,34 @@ impl Writer {
     pub(super) fn room_left(&self, shared: &Shared) -> u64 {
         let Some(current) = &self.current else { return 0 };
         current.end().saturating_sub(self.at).saturating_sub(shared.hole_bytes_max())
+    }
+}
+
+/// A segment of its own for a commit that no other holds, and how many blank ones gave way to it: the
+/// room that was promised to it was theirs.
+fn make_own(shared: &Shared, bytes: u64) -> io::Result<(Blank, u64)> {
+    let number = lock(&shared.segments).take_number();
+    let mut gave_way = 0;
+    loop {
+        let in_use = lock(&shared.segments).bytes(shared.options.segment_bytes);
+        let made = if in_use + bytes > shared.options.max_bytes {
+            Err(io::ErrorKind::QuotaExceeded.into())
+        } else {
+            shared.fs.create(&segment_name(number), bytes)
+        };
+        let error: io::Error = match made {
+            Ok(file) => {
+                file.sync_data()?;
+                shared.fs.sync_dir()?;
+                return Ok((Blank { number, file }, gave_way));
+            }
+            Err(error) => error,
+        };
+        let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let blank = if is_full { lock(&shared.segments).blank.pop_back() } else { None };
+        let Some(blank) = blank else { return Err(error) };
+        shared.fs.remove(&segment_name(blank.number))?;
+        gave_way += 1;
     }
 }
 

@@ -7,6 +7,7 @@
 use std::{
     io::{self, IoSlice},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use uuid::Uuid;
@@ -20,6 +21,8 @@ use super::{
 };
 use crate::event::skim;
 
+/// How long it is left at that where fingerprints cannot be written.
+const INDEX_PAUSE: Duration = Duration::from_secs(60);
 /// A fingerprint and where its record stands.
 const ENTRY_BYTES: usize = 16;
 
@@ -56,6 +59,9 @@ impl Journal {
 impl Shared {
     /// Makes the fingerprints of one sealed segment that has been there for a while, if any lacks them.
     pub(super) fn index_sealed(&self) {
+        if lock(&self.index_again_at).is_some_and(|at| Instant::now() < at) {
+            return;
+        }
         let (target, left) = {
             let segments = lock(&self.segments);
             let mut seen = lock(&self.seen_sealed);
@@ -87,6 +93,8 @@ impl Shared {
             Err(error) => {
                 tracing::debug!(%error, segment = number, "no fingerprints could be made; look-ups take longer");
                 let _ = self.fs.remove(&ids_name(number));
+                *lock(&self.index_again_at) = Some(Instant::now() + INDEX_PAUSE);
+                return;
             }
         }
         if left {

@@ -15,11 +15,15 @@ use std::{
 use super::{
     Journal, Shared, WITHHELD,
     commit::Pending,
+    format::{ALIGN, CommitHead},
     fs::File,
     segment::{Segment, corrupt_name, ids_name, make_blank, segment_name},
     state::{Blank, Kept, lock},
 };
-use crate::planted::{Bug, is_planted};
+use crate::{
+    planted::{Bug, is_planted},
+    sync::Failed,
+};
 
 /// How often it looks, where nobody calls.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -41,19 +45,32 @@ pub(super) struct Call {
     /// When the newest live segment was first seen, and which it was.
     newest: (u64, Instant),
     is_fast: bool,
-    /// Making a segment failed, and it was said.
+    /// There is no room for a segment that is needed, and it was said.
     is_short: bool,
+    /// A segment could not be made, and it was said.
+    cannot_make: bool,
 }
 
 impl Default for Call {
     fn default() -> Self {
-        Self { called: false, closed: false, newest: (0, Instant::now()), is_fast: false, is_short: false }
+        Self {
+            called: false,
+            closed: false,
+            newest: (0, Instant::now()),
+            is_fast: false,
+            is_short: false,
+            cannot_make: false,
+        }
     }
 }
 
 impl Journal {
-    /// Looks after the segments until the journal is closed.
-    pub(super) fn keep_until_closed(&self) {
+    /// Looks after the segments until the journal is closed: to be run on a thread of its own.
+    ///
+    /// # Errors
+    /// [`Failed`] where the journal cannot be written any more: the process should end, as after a
+    /// failed commit.
+    pub fn keep_until_closed(&self) -> Result<(), Failed> {
         let mut watermarks_at = Instant::now();
         loop {
             let mut call = lock(&self.shared.keeper);
@@ -69,8 +86,11 @@ impl Journal {
                 self.write_watermarks();
             }
             self.keep(READY);
+            if self.shared.group.is_failed() {
+                return Err(Failed);
+            }
             if closed {
-                return;
+                return Ok(());
             }
             self.shared.index_sealed();
         }
@@ -109,9 +129,11 @@ impl Shared {
     }
 
     /// Whether a commit of watermarks has somewhere to go.
-    fn has_place(&self) -> bool {
-        let has_blank = !lock(&self.segments).blank.is_empty();
-        has_blank || lock(&self.writer).room_left(self) > 0
+    pub(super) fn has_place(&self) -> bool {
+        let needed = CommitHead::head_bytes(self.lanes.len()) as u64 + ALIGN;
+        let writer = lock(&self.writer);
+        let left = writer.current.as_ref().map_or(0, |current| current.end().saturating_sub(writer.at));
+        left >= needed || !lock(&self.segments).blank.is_empty()
     }
 
     /// Moves finished segments from the live ones to those that are kept.
@@ -133,7 +155,8 @@ impl Shared {
             drop(segments);
             self.forget_ids(segment.number());
             if is_damaged {
-                self.fs.rename(&segment_name(segment.number()), &corrupt_name(segment.number()))?;
+                let (name, aside) = (segment_name(segment.number()), corrupt_name(segment.number()));
+                unless_gone(self.fs.rename(&name, &aside), &name)?;
                 self.sync_dir()?;
             }
         }
@@ -145,34 +168,38 @@ impl Shared {
         let needed = WITHHELD + ready.max(self.options.ready_bytes.div_ceil(self.usable_bytes().max(1)));
         let wanted = if self.is_fast() { needed.max(WITHHELD + READY_WHEN_FAST) } else { needed };
         loop {
-            let (blank, bytes, due) = {
+            let (blank, due) = {
                 let segments = lock(&self.segments);
-                let is_due = self.is_kept_due(&segments);
-                (segments.blank.len() as u64, segments.bytes(self.options.segment_bytes), is_due)
+                (segments.blank.len() as u64, self.is_kept_due(&segments))
             };
             if blank >= wanted {
                 return Ok(());
             }
-            let segment_bytes = self.options.segment_bytes;
-            let has_room = bytes + segment_bytes <= self.options.max_bytes
-                && self.fs.free_bytes()? >= segment_bytes * (1 + FLOOR_SEGMENTS);
             // What is kept for a replay gives way to what is needed, not to what is only convenient.
-            let recycled = if due || (!has_room && blank < needed) { self.recycle()? } else { None };
+            let recycled = if due || (blank < needed && !self.has_room()?) { self.recycle()? } else { None };
             let made = match recycled {
-                None if has_room => self.make()?,
+                None if self.has_room()? => self.make()?,
                 recycled => recycled,
             };
             let is_short = made.is_none() && blank < needed;
             let said = std::mem::replace(&mut lock(&self.keeper).is_short, is_short);
             let Some(made) = made else {
                 if is_short && !said {
-                    tracing::warn!(bytes, max_bytes = self.options.max_bytes, "the journal finds no room for more");
+                    let max_bytes = self.options.max_bytes;
+                    tracing::warn!(max_bytes, "the journal finds no room for more: by its bound, or on the disk");
                 }
                 return Ok(());
             };
             lock(&self.segments).blank.push_back(made);
             self.room.change(self.usable_bytes() as i64);
         }
+    }
+
+    /// Whether the bound and the disk have room for one more segment.
+    fn has_room(&self) -> io::Result<bool> {
+        let (bytes, own) = (self.options.segment_bytes, self.options.max_bytes);
+        let in_use = lock(&self.segments).bytes(bytes);
+        Ok(in_use + bytes <= own && self.fs.free_bytes()? >= bytes * (1 + FLOOR_SEGMENTS))
     }
 
     /// Whether segments are used up fast.
@@ -203,30 +230,37 @@ impl Shared {
             }
             let Some(oldest) = segments.kept.pop_front() else { return Ok(()) };
             drop(segments);
-            self.fs.remove(&segment_name(oldest.segment.number()))?;
+            let name = segment_name(oldest.segment.number());
+            unless_gone(self.fs.remove(&name), &name)?;
         }
     }
 
     /// A blank segment out of the oldest that is kept.
-    fn recycle(&self) -> io::Result<Option<Blank>> {
+    pub(super) fn recycle(&self) -> io::Result<Option<Blank>> {
         loop {
             let Some(Kept { segment, .. }) = lock(&self.segments).kept.pop_front() else { return Ok(None) };
             let name = segment_name(segment.number());
             if segment.bytes != self.options.segment_bytes {
-                self.fs.remove(&name)?;
+                unless_gone(self.fs.remove(&name), &name)?;
                 continue;
             }
-            return self.blank_out(&segment).map(Some);
+            if let Some(blank) = self.blank_out(&segment)? {
+                return Ok(Some(blank));
+            }
         }
     }
 
-    /// Makes a segment, of which nothing is needed any more, blank and gives it a new number.
-    pub(super) fn blank_out(&self, segment: &Segment) -> io::Result<Blank> {
+    /// Makes a segment, of which nothing is needed any more, blank and gives it a new number; `None`
+    /// where its file is gone.
+    pub(super) fn blank_out(&self, segment: &Segment) -> io::Result<Option<Blank>> {
         make_blank(&*segment.file, segment.bytes, segment.head.lanes.len())?;
         let number = lock(&self.segments).take_number();
-        self.fs.rename(&segment_name(segment.number()), &segment_name(number))?;
+        let name = segment_name(segment.number());
+        if !unless_gone(self.fs.rename(&name, &segment_name(number)), &name)? {
+            return Ok(None);
+        }
         self.sync_dir()?;
-        Ok(Blank { number, file: Arc::clone(&segment.file) })
+        Ok(Some(Blank { number, file: Arc::clone(&segment.file) }))
     }
 
     /// A new blank segment; `None` where the disk has no room for it.
@@ -236,12 +270,13 @@ impl Shared {
         let file = match made {
             Ok(file) => file,
             Err(error) => {
-                if !lock(&self.keeper).is_short {
+                if !std::mem::replace(&mut lock(&self.keeper).cannot_make, true) {
                     tracing::warn!(%error, "the journal cannot make a segment");
                 }
                 return Ok(None);
             }
         };
+        lock(&self.keeper).cannot_make = false;
         file.sync_data()?;
         self.sync_dir()?;
         Ok(Some(Blank { number, file }))
@@ -260,5 +295,17 @@ impl Shared {
             // One that stays behind is removed at the next start.
             let _ = self.fs.remove(&ids_name(number));
         }
+    }
+}
+
+/// False where a file that nobody needs is gone already: somebody removed it.
+fn unless_gone(done: io::Result<()>, file: &str) -> io::Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::warn!(file, "a finished segment was removed by somebody else");
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }

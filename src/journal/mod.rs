@@ -21,8 +21,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, Condvar, Mutex, PoisonError},
-    thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 mod commit;
@@ -122,6 +121,8 @@ struct Shared {
     indexed: Mutex<HashMap<u64, find::Ids>>,
     /// The newest sealed segment that the keeper saw at its last look.
     seen_sealed: Mutex<u64>,
+    /// When fingerprints are made again, after they could not be written.
+    index_again_at: Mutex<Option<Instant>>,
     keeper: Mutex<keeper::Call>,
     keeper_called: Condvar,
 }
@@ -145,16 +146,7 @@ impl Journal {
         Ok((journal, recovered))
     }
 
-    /// Starts the keeper's thread; it ends with [`Journal::close`].
-    ///
-    /// # Errors
-    /// Where the system gives no thread.
-    pub fn start_keeper(&self) -> io::Result<thread::JoinHandle<()>> {
-        let journal = self.clone();
-        thread::Builder::new().name("journal".to_owned()).spawn(move || journal.keep_until_closed())
-    }
-
-    /// Ends the keeper's thread, after a last look at the watermarks.
+    /// Ends [`Journal::keep_until_closed`], after a last look at the watermarks.
     pub fn close(&self) {
         lock(&self.shared.keeper).closed = true;
         self.shared.keeper_called.notify_all();

@@ -145,7 +145,11 @@ impl Reader {
             Step::Commit { at, head } => self.commit = Some((at, head, 0)),
             Step::Damage { from, until } => {
                 let is_end = place.end.is_none() && until == end;
-                if !is_end {
+                // One that was finished meanwhile may have another life already: it has nothing for this
+                // lane, whose records would have kept it.
+                let now = lock(&self.shared.segments).at(place.segment.number());
+                let is_live = now.is_some_and(|now| Arc::ptr_eq(&now.segment, &place.segment));
+                if is_live && !is_end {
                     note_damage(&self.shared, &place.segment, from, until);
                 }
             }

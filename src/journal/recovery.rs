@@ -26,8 +26,8 @@ use crate::{
     sync::{Room, WriteGroup},
 };
 
-/// More lanes than any head has: a segment may have those of two numbers of shards.
-const LANES_MAX: usize = 2048;
+/// A head that is zeroed without knowing its size is taken to have as many lanes.
+const LANES_ASSUMED: usize = 2048;
 
 /// What a start found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +66,8 @@ struct Headless {
 pub(super) struct Tail {
     pub(super) lanes: Vec<LaneHead>,
     pub(super) end: u64,
+    /// Whether it has any records, stored or not.
+    has_records: bool,
     /// The number after the last commit's.
     commit: u64,
     torn_bytes: u64,
@@ -115,13 +117,9 @@ pub(super) fn open(
         next_number: files.next_number,
         ..Segments::default()
     };
-    for (number, file, bytes) in files.blank {
-        if bytes == options.segment_bytes {
-            segments.blank.push_back(Blank { number, file });
-        } else {
-            fs.remove(&segment_name(number)).map_err(JournalError::io("remove", &segment_name(number)))?;
-        }
-    }
+    let (usual, other_blanks): (Vec<_>, Vec<_>) =
+        files.blank.into_iter().partition(|(_, _, bytes)| *bytes == options.segment_bytes);
+    segments.blank.extend(usual.into_iter().map(|(number, file, _)| Blank { number, file }));
     let blanks = segments.blank.len() as u64;
     let writer = Writer {
         current: None,
@@ -146,11 +144,13 @@ pub(super) fn open(
         metrics,
         indexed: Mutex::default(),
         seen_sealed: Mutex::new(0),
+        index_again_at: Mutex::new(None),
         keeper: Mutex::new(Call::default()),
         keeper_called: Condvar::new(),
     };
     shared.room.change(blanks as i64 * shared.usable_bytes() as i64 - (WITHHELD * shared.usable_bytes()) as i64);
-    begin(&shared, &heads, last.as_ref(), tail.end).map_err(JournalError::io("begin a segment in", "the journal"))?;
+    begin(&shared, &heads, last.as_ref(), &tail, other_blanks)
+        .map_err(JournalError::io("begin a segment in", "the journal"))?;
     recovered.took = since.elapsed();
     Ok((shared, recovered))
 }
@@ -221,7 +221,7 @@ fn set_aside_headless(fs: &dyn Fs, files: &mut Files, recovered: &mut Recovered)
         }
         tracing::warn!(file = name, "a segment was begun and never finished; it is made blank");
         // As large as any head, for it is not known how large that one was.
-        segment::make_blank(&*file, bytes, LANES_MAX).map_err(JournalError::io("write", &name))?;
+        segment::make_blank(&*file, bytes, LANES_ASSUMED).map_err(JournalError::io("write", &name))?;
         files.blank.push((number, file, bytes));
     }
     Ok(())
@@ -233,6 +233,8 @@ pub(super) fn read_tail(last: &Arc<Segment>) -> io::Result<Tail> {
     let (end, mut records) = (last.end(), Vec::new());
     let mut tail =
         Tail { lanes: last.head.lanes.clone(), end: walk.at(), commit: last.head.first_commit, ..Tail::default() };
+    // A head that was written anew may name a lane's next record as it was long before its watermark.
+    apply(&mut tail.lanes, &[]);
     // What is no good commit, behind the last good one: only what follows tells what it is.
     let (mut doubts, mut doubtful): (u64, Vec<CommitHead>) = (0, Vec::new());
     loop {
@@ -256,6 +258,7 @@ pub(super) fn read_tail(last: &Arc<Segment>) -> io::Result<Tail> {
                 // A good commit behind it: what was in doubt is damage, not a torn tail.
                 tail.damaged += std::mem::take(&mut doubts);
                 for head in doubtful.drain(..).chain([head]) {
+                    tail.has_records |= head.extents.iter().any(|extent| extent.kind == Kind::Records);
                     apply(&mut tail.lanes, &head.extents);
                     tail.commit = head.number + 1;
                 }
@@ -316,23 +319,36 @@ fn assign_lanes(found: &[LaneHead], shards: usize) -> Vec<LaneHead> {
 }
 
 /// Begins a new segment, with what the last one has left to be stored. Where the disk has no room for
-/// one, the last one stays the last, and nothing is accepted.
-fn begin(shared: &Shared, lanes: &[LaneHead], last: Option<&Arc<Segment>>, end: u64) -> io::Result<()> {
+/// one, the last one stays the last, and nothing is accepted. Blank segments of another size than is
+/// usual now are used up or removed.
+fn begin(
+    shared: &Shared,
+    lanes: &[LaneHead],
+    last: Option<&Arc<Segment>>,
+    tail: &Tail,
+    other_blanks: Vec<(u64, Arc<dyn File>, u64)>,
+) -> io::Result<()> {
     let left = match last {
-        Some(last) => left_over(last, end, lanes)?,
+        Some(last) => left_over(last, tail.end, lanes)?,
         None => Vec::new(),
     };
-    let Some((blank, bytes)) = place_for(shared, &left, lanes.len())? else {
+    let place = place_for(shared, &left, lanes.len(), &other_blanks)?;
+    let taken = place.as_ref().map(|(blank, _)| blank.number);
+    for (number, ..) in other_blanks.into_iter().filter(|(number, ..)| Some(*number) != taken) {
+        shared.fs.remove(&segment_name(number))?;
+    }
+    let Some((blank, bytes)) = place else {
         if let Some(last) = last {
             last.file.sync_data()?;
         }
         tracing::warn!("the disk has no room for the journal; nothing is accepted until the store has taken enough");
         return Ok(());
     };
-    let replaces = (!left.is_empty()).then_some(last).flatten();
+    // One without any records is replaced too: else each start would leave one more behind.
+    let replaces = last.filter(|_| !left.is_empty() || !tail.has_records);
     let (previous, previous_first, previous_end) = match (replaces, last) {
         (Some(replaced), _) => (replaced.head.previous, replaced.head.previous_first, replaced.head.previous_end),
-        (None, Some(last)) => (last.number(), last.head.first_commit, end),
+        (None, Some(last)) => (last.number(), last.head.first_commit, tail.end),
         (None, None) => (0, 0, 0),
     };
     let mut writer = lock(&shared.writer);
@@ -378,6 +394,14 @@ fn begin(shared: &Shared, lanes: &[LaneHead], last: Option<&Arc<Segment>>, end: 
             shared.fs.rename(&segment_name(number), &segment::corrupt_name(number))?;
             shared.fs.sync_dir()?;
             segments = lock(&shared.segments);
+        } else if !tail.has_records && replaced.bytes == shared.options.segment_bytes {
+            drop(segments);
+            let blank = shared.blank_out(&replaced)?;
+            segments = lock(&shared.segments);
+            if let Some(blank) = blank {
+                segments.blank.push_back(blank);
+                shared.room.change(shared.usable_bytes() as i64);
+            }
         } else {
             segments.kept.push_back(Kept { segment: replaced, since: Instant::now() });
         }
@@ -411,27 +435,41 @@ fn left_over(last: &Arc<Segment>, end: u64, lanes: &[LaneHead]) -> io::Result<Ve
     }
 }
 
-/// A blank segment that holds what is left; one of its own size where none of the usual size does.
-fn place_for(shared: &Shared, left: &[(Vec<ExtentHead>, Vec<u8>)], lanes: usize) -> io::Result<Option<(Blank, u64)>> {
-    let bytes: u64 = left
+/// A blank segment that holds what is left; one of its own size where none of the usual size does, one of
+/// another size where nothing else is to be had.
+fn place_for(
+    shared: &Shared,
+    left: &[(Vec<ExtentHead>, Vec<u8>)],
+    lanes: usize,
+    other_blanks: &[(u64, Arc<dyn File>, u64)],
+) -> io::Result<Option<(Blank, u64)>> {
+    let needed: u64 = left
         .iter()
         .map(|(extents, records)| (CommitHead::head_bytes(extents.len()) + records.len()).next_multiple_of(8) as u64)
         .sum();
     let usual = shared.options.segment_bytes;
-    if bytes > data_bytes(usual, lanes) {
+    if needed > data_bytes(usual, lanes) {
         let number = lock(&shared.segments).take_number();
-        let bytes = data_bytes_needed(bytes, lanes).max(2 * head_bytes(lanes));
-        return match shared.fs.create(&segment_name(number), bytes) {
+        let bytes = data_bytes_needed(needed, lanes).max(2 * head_bytes(lanes));
+        match shared.fs.create(&segment_name(number), bytes) {
             Ok(file) => {
                 shared.fs.sync_dir()?;
-                Ok(Some((Blank { number, file }, bytes)))
+                return Ok(Some((Blank { number, file }, bytes)));
             }
-            Err(_) => Ok(None),
-        };
+            Err(error) => tracing::warn!(%error, bytes, "the journal cannot make a segment"),
+        }
+    } else {
+        if let Some(blank) = lock(&shared.segments).blank.pop_front() {
+            shared.room.change(-(shared.usable_bytes() as i64));
+            return Ok(Some((blank, usual)));
+        }
+        if let Some(blank) = shared.make()? {
+            return Ok(Some((blank, usual)));
+        }
+        if let Some(blank) = shared.recycle()? {
+            return Ok(Some((blank, usual)));
+        }
     }
-    if let Some(blank) = lock(&shared.segments).blank.pop_front() {
-        shared.room.change(-(shared.usable_bytes() as i64));
-        return Ok(Some((blank, usual)));
-    }
-    Ok(shared.make()?.map(|blank| (blank, usual)))
+    let other = other_blanks.iter().find(|(_, _, bytes)| needed <= data_bytes(*bytes, lanes));
+    Ok(other.map(|(number, file, bytes)| (Blank { number: *number, file: Arc::clone(file) }, *bytes)))
 }

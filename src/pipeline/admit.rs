@@ -168,8 +168,9 @@ impl JournalRoom {
     fn take(&mut self, bytes: u64) -> bool {
         if self.bytes < bytes {
             let missing = bytes - self.bytes;
-            if self.journal.promise(missing.max(ROOM_BYTES)) {
-                self.bytes += missing.max(ROOM_BYTES);
+            let block = missing.max(self.block());
+            if self.journal.promise(block) {
+                self.bytes += block;
             } else if self.journal.promise(missing) {
                 self.bytes += missing;
             } else {
@@ -178,6 +179,19 @@ impl JournalRoom {
         }
         self.bytes -= bytes;
         true
+    }
+
+    /// Gives back what was taken for a request that was refused, but for a little.
+    fn give_back(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        let spare = self.bytes.saturating_sub(self.block());
+        self.journal.release(spare);
+        self.bytes -= spare;
+    }
+
+    /// How much is taken at a time: little where segments are small.
+    fn block(&self) -> u64 {
+        ROOM_BYTES.min(self.journal.run_bytes() as u64)
     }
 }
 
@@ -265,7 +279,7 @@ impl Intake {
             }
         };
         if has_room {
-            self.room.bytes += cost;
+            self.room.give_back(cost);
         }
         self.outboxes.iter_mut().for_each(Outbox::unstage);
         self.metrics.add_shed(events as u64);

@@ -4,10 +4,11 @@ use std::{
     fmt, io,
     path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicU16},
+    thread::{self, JoinHandle},
 };
 
 use thiserror::Error;
-use tokio::sync::{Barrier, watch};
+use tokio::sync::{Barrier, Semaphore, watch};
 
 use super::{
     Identity, Inner, Options, Pipeline, Processor, Running, StandardProcessor,
@@ -19,6 +20,7 @@ use super::{
     upkeep,
 };
 use crate::{
+    abort::AbortOnPanic,
     event::{ContractOnly, Validator},
     journal::{
         Journal, JournalError, Recovered,
@@ -37,6 +39,8 @@ pub(crate) const JOURNAL_DIR: &str = "journal";
 
 /// Threads of the store runtime: its tasks mostly wait for the store.
 const STORE_THREADS: usize = 2;
+/// Looking an event up in this node's files may read some of them through.
+const LOOKUPS_MAX: usize = 2;
 
 /// A pipeline that does not run yet.
 pub struct Builder {
@@ -157,7 +161,7 @@ impl Builder {
             None => Identity::random().map_err(random)?,
         };
         let shards = match self.options.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => thread::available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
         self.options.shards = shards;
@@ -176,6 +180,7 @@ impl Builder {
             storage: self.storage,
             dead_letters,
             state: StoreState::new(self.store_name),
+            lookups: Semaphore::new(LOOKUPS_MAX),
             prepared: watch::Sender::new(false),
         });
         let former_stored = Arc::new(Barrier::new(shards));
@@ -209,7 +214,7 @@ impl Builder {
             flushers.push(runtime.spawn(flusher.run()));
             ends.push(shard);
         }
-        let keeper = journal.start_keeper().map_err(system("no thread for the journal"))?;
+        let keeper = start_keeper(journal.clone()).map_err(system("no thread for the journal"))?;
         runtime.spawn(upkeep::prepare(Arc::clone(&store)));
         runtime.spawn(upkeep::probe(Arc::clone(&store)));
         runtime.spawn(upkeep::sample_rate(Arc::clone(&metrics)));
@@ -252,6 +257,18 @@ impl Builder {
         let opened = Journal::open(fs, self.options.journal, self.options.shards, Arc::clone(&metrics.journal));
         opened.map_err(|source| StartError::Journal { dir, source })
     }
+}
+
+/// Starts the thread of the journal's keeper. Without it there would soon be no room, and no watermark
+/// would ever be written: where it cannot go on, the process ends.
+fn start_keeper(journal: Journal) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("journal".to_owned()).spawn(move || {
+        let _guard = AbortOnPanic("keeper of the journal");
+        if journal.keep_until_closed().is_err() {
+            tracing::error!("the journal failed; the process ends, and a restart recovers what is there");
+            std::process::abort();
+        }
+    })
 }
 
 /// Counts, and says, what a start found.

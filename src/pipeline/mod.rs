@@ -104,6 +104,11 @@ impl Default for Options {
 /// How often a drain looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(1);
 
+/// A store that has been down for so long is away; what passes sooner is waited for.
+const AWAY_AFTER: Duration = Duration::from_secs(2);
+/// How long the last watermarks may take when the grace is over.
+const KEEPER_GRACE: Duration = Duration::from_secs(1);
+
 /// A running pipeline. Clones share it.
 #[derive(Clone)]
 pub struct Pipeline {
@@ -241,15 +246,20 @@ impl Pipeline {
             }
             journaled = workers.iter().all(thread::JoinHandle::is_finished);
             // With the store away there is nothing to wait for: the journal has the rest.
-            let is_away = || self.inner.store.state.health().state == "down";
+            let is_away = || {
+                let health = self.inner.store.state.health();
+                health.state == "down" && health.since >= AWAY_AFTER
+            };
             while !flushers.iter().all(JoinHandle::is_finished) && !is_over() && !is_away() {
                 thread::sleep(DRAIN_LOOK);
             }
             runtime.shutdown_timeout(Duration::from_millis(200));
             self.inner.journal.close();
+            let closed_at = Instant::now();
             // Where the disk hangs, the keeper does, too.
-            if journaled && keeper.join().is_err() {
-                tracing::error!("the journal's keeper panicked; the next start stores some events again");
+            let is_late = || is_over() && closed_at.elapsed() > KEEPER_GRACE;
+            while !keeper.is_finished() && !is_late() {
+                thread::sleep(DRAIN_LOOK);
             }
         }
         Drained { unstored: self.metrics().current_queue_depth, journaled }

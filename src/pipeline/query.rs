@@ -62,6 +62,7 @@ impl Pipeline {
             if let Ok(Some(stored)) = stored {
                 return Ok(Some(Found::Stored(stored)));
             }
+            let _permit = store.lookups.acquire().await;
             let letters = Arc::clone(&store.dead_letters);
             let here = tokio::task::spawn_blocking(move || -> io::Result<Option<Found>> {
                 if let Some(letter) = letters.find(id)? {

@@ -5,7 +5,7 @@
 
 use std::{iter, ops::Range, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     flight::{Flight, RefusedRow},
@@ -28,6 +28,8 @@ pub(super) struct StoreAccess {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) dead_letters: Arc<DeadLetters>,
     pub(super) state: StoreState,
+    /// How many events may be looked up in this node's files at a time.
+    pub(super) lookups: Semaphore,
     /// Becomes true when the table was seen to be there.
     pub(super) prepared: watch::Sender<bool>,
 }

@@ -1,5 +1,5 @@
-//! Credits: how much of a shard's bound is free. Admission takes them, the flusher gives them
-//! back when the store has answered.
+//! Credits: how much of a shard's bound is free. Admission takes them, the shard's worker gives them
+//! back when the journal has the events.
 //!
 //! # Protocol
 //! What is in use is one word, events in its upper and bytes in its lower part, so that both

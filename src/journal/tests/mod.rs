@@ -8,5 +8,6 @@ mod fake_disk;
 mod fake_fs;
 mod fake_fs_tests;
 mod golden;
+mod hardship;
 mod kit;
 mod running;
