@@ -131,8 +131,8 @@ fn what_could_not_be_stored_is_said_and_stored_by_the_next_start() {
     assert_eq!(server.post("/events?ack=queued", GOOD).status, 202);
     assert_eq!(server.post("/events?ack=durable", GOOD).status, 202);
     assert_eq!(server.stop(), Some(0), "with the store away it does not wait for the grace");
-    let said = server.log().iter().any(|line| line.to_string().contains("\"unstored\":2"));
-    assert!(said, "{:#?}", server.log());
+    // The log is read by another thread.
+    until("it to be said", || server.log().iter().any(|line| line.to_string().contains("\"unstored\":2")));
 
     let mut again = Server::start_in(Arc::clone(&server.data_dir), &[]);
     assert_eq!(again.metric("events_recovered"), 2);
