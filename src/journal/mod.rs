@@ -24,6 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod begin;
 mod commit;
 mod error;
 mod find;
