@@ -123,7 +123,9 @@ fn n4_the_server_falls_silent() {
 
 #[test]
 fn n6_the_store_is_slow() {
-    let Some(scene) = Scene::start(&[("queue.max_events", "1500"), ("batch.max_events", "50")]) else { return };
+    // The journal takes what the store does not, until it is full.
+    let small = [("journal.segment_bytes", "64KiB"), ("journal.max_bytes", "1MiB"), ("http.max_body_bytes", "64KiB")];
+    let Some(scene) = Scene::start(&[&small[..], &[("batch.max_events", "50")]].concat()) else { return };
     scene.proxy.set(Traffic::Slow(Duration::from_millis(700)));
     until("there is too much", || scene.ledger().refused > 0);
     thread::sleep(SECOND);
