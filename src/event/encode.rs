@@ -79,8 +79,10 @@ pub fn decode(bytes: &[u8]) -> Result<(Event<'_>, usize), DecodeError> {
     let texts = bytes.get(HEAD..length).ok_or(DecodeError::Short)?;
     let kind = *EventType::ALL.get(usize::from(head[52])).ok_or(DecodeError::Unknown)?;
     let source = *Source::ALL.get(usize::from(head[53])).ok_or(DecodeError::Unknown)?;
-    let (timestamp, texts) = texts.split_at_checked(usize::from(head[54])).ok_or(DecodeError::Short)?;
-    let (user_id, data) = texts.split_at_checked(usize::from(head[55])).ok_or(DecodeError::Short)?;
+    // One look at all three: a cut within a character is none of ours.
+    let texts = std::str::from_utf8(texts).map_err(|_| DecodeError::Text)?;
+    let (timestamp, texts) = cut(texts, head[54])?;
+    let (user_id, data) = cut(texts, head[55])?;
     let event = Event {
         id: Uuid::from_bytes(chunk(head, 4)),
         receipt: Receipt(u128::from_le_bytes(chunk(head, 20))),
@@ -88,9 +90,9 @@ pub fn decode(bytes: &[u8]) -> Result<(Event<'_>, usize), DecodeError> {
         received: Micros(i64::from_le_bytes(chunk(head, 44))),
         kind,
         source,
-        timestamp: present(timestamp)?,
-        user_id: present(user_id)?,
-        data: text(data)?,
+        timestamp: (!timestamp.is_empty()).then_some(timestamp),
+        user_id: (!user_id.is_empty()).then_some(user_id),
+        data,
     };
     Ok((event, length))
 }
@@ -103,18 +105,16 @@ pub fn skim(bytes: &[u8]) -> Option<(Uuid, usize)> {
     (HEAD..=bytes.len()).contains(&length).then(|| (Uuid::from_bytes(chunk(head, 4)), length))
 }
 
+/// The first `length` bytes of `text`, and the rest.
+fn cut(text: &str, length: u8) -> Result<(&str, &str), DecodeError> {
+    let short = if usize::from(length) > text.len() { DecodeError::Short } else { DecodeError::Text };
+    text.split_at_checked(usize::from(length)).ok_or(short)
+}
+
 fn chunk<const N: usize>(head: &[u8; HEAD], at: usize) -> [u8; N] {
     let mut bytes = [0; N];
     bytes.copy_from_slice(&head[at..at + N]);
     bytes
-}
-
-fn text(bytes: &[u8]) -> Result<&str, DecodeError> {
-    std::str::from_utf8(bytes).map_err(|_| DecodeError::Text)
-}
-
-fn present(bytes: &[u8]) -> Result<Option<&str>, DecodeError> {
-    Ok(if bytes.is_empty() { None } else { Some(text(bytes)?) })
 }
 
 /// The events of a run of records, in order.

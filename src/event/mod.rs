@@ -26,7 +26,7 @@ pub use bench::{BodyError, Judged, Shape, Stamp};
 pub use encode::{DecodeError, RecordReader, decode, encode, encoded_len, skim};
 pub use parse::Parser;
 pub use reject::{Code, Rejection};
-pub use time::{Civil, Micros, SECONDS_MAX, SECONDS_MIN};
+pub use time::{Civil, Micros, SECONDS_MAX, SECONDS_MIN, TimeBuffer};
 pub use validate::{ContractOnly, Refusal, Validator};
 
 /// Longest `user_id`, in characters: the column is `VARCHAR(50)`.
@@ -113,9 +113,16 @@ impl Source {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Receipt(pub u128);
 
+impl Receipt {
+    /// As it is displayed: 32 hexadecimal digits, written into `buffer`.
+    pub fn encode(self, buffer: &mut [u8; 32]) -> &str {
+        Uuid::from_u128(self.0).as_simple().encode_lower(buffer)
+    }
+}
+
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(self.encode(&mut [0; 32]))
     }
 }
 

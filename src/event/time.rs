@@ -227,9 +227,34 @@ impl fmt::Display for Civil {
     }
 }
 
+/// A buffer for [`Micros::encode`].
+pub type TimeBuffer = [u8; 27];
+
+impl Micros {
+    /// RFC 3339 with microseconds, in UTC: `2026-01-15T10:30:00.000123Z`, written into `buffer`; the same
+    /// that is displayed, without the cost of a formatter. `None` for a year that has not four digits.
+    pub fn encode(self, buffer: &mut TimeBuffer) -> Option<&str> {
+        let Civil { year, month, day, hour, minute, second } = Civil::from_seconds(self.seconds());
+        let year = u16::try_from(year).ok().filter(|year| *year <= 9999)?;
+        let micros = self.0.rem_euclid(MICROS_A_SECOND) as u32;
+        *buffer = *b"0000-00-00T00:00:00.000000Z";
+        let parts = [(year / 100) as u8, (year % 100) as u8, month, day, hour, minute, second]
+            .into_iter()
+            .chain([micros / 10_000, micros / 100 % 100, micros % 100].map(|part| part as u8));
+        for (part, at) in parts.zip([0, 2, 5, 8, 11, 14, 17, 20, 22, 24]) {
+            buffer[at] += part / 10;
+            buffer[at + 1] += part % 10;
+        }
+        std::str::from_utf8(buffer).ok()
+    }
+}
+
 /// RFC 3339 with microseconds, in UTC: `2026-01-15T10:30:00.000123Z`.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.encode(&mut TimeBuffer::default()) {
+            return f.write_str(text);
+        }
         Civil::from_seconds(self.seconds()).write(f, 'T')?;
         write!(f, ".{:06}Z", self.0.rem_euclid(MICROS_A_SECOND))
     }

@@ -327,7 +327,7 @@ pub(crate) fn add_row(
     batch.push_with(&row, |text| {
         let mut fields = Fields::begin(text);
         processor.process(event, &mut fields)?;
-        fields.plain("receipt", event.receipt);
+        fields.plain("receipt", event.receipt.encode(&mut [0; 32]));
         fields.end();
         Ok(())
     })

@@ -33,6 +33,10 @@ use crate::{
 /// How long it waits before it reads again what could not be read.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long it lets events gather in the journal before it reads on, while the batch may wait: each
+/// look costs the worker a wake-up.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// When a batch leaves for the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchOptions {
@@ -92,15 +96,16 @@ impl Flusher {
             if filling.is_done() && flying.is_empty() {
                 return;
             }
-            let lingered = filling.since.map(|since| (since + self.options.linger).into());
-            let retry = filling.read_again_at.map(Into::into);
-            let next_look = [lingered.filter(|_| slot_free), retry].into_iter().flatten().min();
+            let lingered = filling.since.map(|since| since + self.options.linger).filter(|_| slot_free);
+            let gathered = filling.since.filter(|_| filling.wants_more()).map(|_| filling.looked_at + LOOK_EVERY);
+            let next_look = [lingered, gathered, filling.read_again_at].into_iter().flatten().min();
+            let next_look = next_look.map(tokio::time::Instant::from);
             select! {
                 Some(flight) = flying.next(), if !flying.is_empty() => {
                     filling.land(self.settle(flight), &self.journal);
                     self.note_oldest(&filling);
                 }
-                () = self.backlog.changed(), if filling.wants_more() => {}
+                () = self.backlog.changed(), if filling.wants_more() && gathered.is_none() => {}
                 () = sleep_until(next_look.unwrap_or_else(tokio::time::Instant::now)), if next_look.is_some() => {}
             }
         }
@@ -132,6 +137,8 @@ struct Filling {
     flight: Flight,
     /// When the oldest event of `flight` came in.
     since: Option<Instant>,
+    /// When it last looked for more.
+    looked_at: Instant,
     /// When to read again, where something could not be read.
     read_again_at: Option<Instant>,
     full: bool,
@@ -159,6 +166,7 @@ impl Filling {
             reading: None,
             waiters: Waiters::default(),
             since: None,
+            looked_at: Instant::now(),
             read_again_at: None,
             full: false,
             closed: false,
@@ -178,6 +186,7 @@ impl Filling {
             return;
         }
         self.read_again_at = None;
+        self.looked_at = Instant::now();
         while !self.full {
             let Some(reading) = &mut self.reading else {
                 if !self.read(flusher) {

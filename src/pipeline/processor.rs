@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::event::Event;
+use crate::event::{Event, Micros, TimeBuffer};
 
 /// Makes `processed_data` of an event. Called by the shard's flusher, once for each attempt to
 /// batch an event: it must not block, and what it makes should depend on the event alone.
@@ -55,12 +55,24 @@ impl<'a> Fields<'a> {
         self.text.push_str(itoa::Buffer::new().format(value));
     }
 
-    /// A member whose value is what `value` displays, which must need no escaping in JSON:
-    /// times, ids, names of constants.
-    pub fn plain(&mut self, name: &'static str, value: impl std::fmt::Display) {
+    /// A member whose value is a text that needs no escaping in JSON: ids, names of constants.
+    pub fn plain(&mut self, name: &'static str, value: &str) {
         self.name(name);
-        // Writing to a String cannot fail.
-        let _ = write!(self.text, "\"{value}\"");
+        self.text.push('"');
+        self.text.push_str(value);
+        self.text.push('"');
+    }
+
+    /// A member whose value is a time, in RFC 3339 with microseconds.
+    pub fn time(&mut self, name: &'static str, value: Micros) {
+        match value.encode(&mut TimeBuffer::default()) {
+            Some(text) => self.plain(name, text),
+            None => {
+                self.name(name);
+                // Writing to a String cannot fail.
+                let _ = write!(self.text, "\"{value}\"");
+            }
+        }
     }
 
     /// A member with any value that serde can write.
@@ -92,9 +104,9 @@ impl Processor for StandardProcessor {
         fields.raw("data", event.data);
         match event.timestamp {
             Some(timestamp) => fields.plain("timestamp", timestamp),
-            None => fields.plain("timestamp", event.received),
+            None => fields.time("timestamp", event.received),
         }
-        fields.plain("received_at", event.received);
+        fields.time("received_at", event.received);
         fields.number("lag_ms", (event.received.0 - event.occurred.0) / 1000);
         Ok(())
     }
