@@ -221,6 +221,10 @@ fn judge_user_id(value: Value<'_>) -> Result<Option<&str>, Fault> {
     if text.is_empty() {
         return wrong("user_id is empty: leave it out, or give it 1 to 50 characters");
     }
+    // Printable ASCII, as most are, needs no closer look.
+    if text.len() <= USER_ID_CHARS_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(Some(text));
+    }
     if text.chars().nth(USER_ID_CHARS_MAX).is_some() {
         return wrong("user_id has more than 50 characters");
     }

@@ -14,6 +14,7 @@ use std::{
     task::Waker,
 };
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::Options;
@@ -24,6 +25,9 @@ use crate::{
 
 /// Bytes of bodies that one thread holds while they arrive; beyond it, more are answered 503.
 const BODY_BUDGET_BYTES: usize = 64 << 20;
+/// Buffers of bodies that a thread keeps for the next ones, and the largest that is kept.
+const BODY_BUFFERS_KEPT: usize = 64;
+const BODY_BUFFER_BYTES_KEPT: usize = 64 << 10;
 
 /// What all threads of a server share.
 #[derive(Debug)]
@@ -41,12 +45,23 @@ pub(super) struct IngestThread {
     intake: RefCell<Intake>,
     flush: Notify,
     body_bytes: Cell<usize>,
+    /// Empty buffers that bodies were put together in.
+    body_buffers: RefCell<Vec<Vec<u8>>>,
+    /// Where the next answer is written.
+    text: RefCell<Vec<u8>>,
 }
 
 impl IngestThread {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let intake = RefCell::new(shared.pipeline.intake());
-        Self { shared, intake, flush: Notify::new(), body_bytes: Cell::new(0) }
+        Self {
+            shared,
+            intake,
+            flush: Notify::new(),
+            body_bytes: Cell::new(0),
+            body_buffers: RefCell::default(),
+            text: RefCell::default(),
+        }
     }
 
     pub(super) fn options(&self) -> &Options {
@@ -85,28 +100,43 @@ impl IngestThread {
         }
     }
 
-    /// Room for `bytes` of a body while it arrives; `None` where the thread holds too many.
-    pub(super) fn reserve_body(self: &Rc<Self>, bytes: usize) -> Option<BodyRoom> {
-        let held = self.body_bytes.get() + bytes;
+    /// What `write` writes into an empty buffer, in bytes that are just as many.
+    pub(super) fn text(&self, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+        let mut text = self.text.borrow_mut();
+        text.clear();
+        write(&mut text);
+        Bytes::copy_from_slice(&text)
+    }
+
+    /// Room for so many bytes of a body while it arrives; `None` where the thread holds too many.
+    pub(super) fn reserve_body(self: &Rc<Self>, reserved: usize) -> Option<BodyRoom> {
+        let held = self.body_bytes.get() + reserved;
         // One body always fits: else a limit above the budget could never be used.
         if held > BODY_BUDGET_BYTES && self.body_bytes.get() > 0 {
             return None;
         }
         self.body_bytes.set(held);
-        Some(BodyRoom { thread: Rc::clone(self), bytes })
+        let bytes = self.body_buffers.borrow_mut().pop().unwrap_or_default();
+        Some(BodyRoom { thread: Rc::clone(self), reserved, bytes })
     }
 }
 
-/// Room for a body, given back when it is dropped.
+/// Room for a body, given back when it is dropped, and what has arrived of it.
 #[derive(Debug)]
 pub(super) struct BodyRoom {
     thread: Rc<IngestThread>,
-    bytes: usize,
+    reserved: usize,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Drop for BodyRoom {
     fn drop(&mut self) {
-        self.thread.body_bytes.set(self.thread.body_bytes.get() - self.bytes);
+        self.thread.body_bytes.set(self.thread.body_bytes.get() - self.reserved);
+        let mut kept = self.thread.body_buffers.borrow_mut();
+        if kept.len() < BODY_BUFFERS_KEPT && self.bytes.capacity() <= BODY_BUFFER_BYTES_KEPT {
+            self.bytes.clear();
+            kept.push(std::mem::take(&mut self.bytes));
+        }
     }
 }
 

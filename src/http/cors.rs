@@ -9,29 +9,41 @@ use hyper::{
     },
 };
 
-/// Adds to an answer what lets the page at the request's `Origin` read it, where it is one of
-/// `allowed` (`*` for any).
-pub(super) fn allow(allowed: &[String], request: &HeaderMap, answer: &mut HeaderMap) {
-    if allowed.is_empty() {
-        return;
+/// What a request says of the page that sent it, where pages may post at all.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// What the answer allows; `None` where the page is none of those that may post.
+    allowed: Option<HeaderValue>,
+    /// It asks before it posts.
+    is_preflight: bool,
+}
+
+impl Page {
+    /// Looks for the request's `Origin` among those that are `allowed` (`*` for any); `None` where none is.
+    pub(super) fn of(allowed: &[String], request: &HeaderMap) -> Option<Self> {
+        if allowed.is_empty() {
+            return None;
+        }
+        let origin = request.get(ORIGIN);
+        let named = || origin.filter(|origin| allowed.iter().any(|name| name.as_bytes() == origin.as_bytes())).cloned();
+        let any = allowed.iter().any(|name| name == "*");
+        let allowed = if any { origin.map(|_| HeaderValue::from_static("*")) } else { named() };
+        Some(Self { allowed, is_preflight: request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) })
     }
-    // What is answered depends on the origin: caches must tell origins apart.
-    answer.append(VARY, HeaderValue::from_static("Origin"));
-    let Some(origin) = request.get(ORIGIN) else { return };
-    let any = allowed.iter().any(|name| name == "*");
-    if any {
-        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    } else if allowed.iter().any(|name| name.as_bytes() == origin.as_bytes()) {
-        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    } else {
-        return;
-    }
-    answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
-    if request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
-        let headers = HeaderValue::from_static("Content-Type, Idempotency-Key, Prefer");
-        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers);
-        answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+
+    /// Adds to an answer what lets the page read it.
+    pub(super) fn allow(self, answer: &mut HeaderMap) {
+        // What is answered depends on the origin: caches must tell origins apart.
+        answer.append(VARY, HeaderValue::from_static("Origin"));
+        let Some(allowed) = self.allowed else { return };
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+        if self.is_preflight {
+            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
+            let headers = HeaderValue::from_static("Content-Type, Idempotency-Key, Prefer");
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers);
+            answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+        }
     }
 }
 
@@ -43,7 +55,7 @@ mod tests {
         let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
         let request = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
         let mut answer = HeaderMap::new();
-        allow(&allowed, &request, &mut answer);
+        Page::of(&allowed, &request)?.allow(&mut answer);
         Some(answer.get(ACCESS_CONTROL_ALLOW_ORIGIN)?.to_str().unwrap().to_owned())
     }
 

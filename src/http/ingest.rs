@@ -4,16 +4,14 @@
 //! Once taken, events are on their way whatever becomes of the connection; what is left is to
 //! wait for the acknowledgement and to say it.
 
-use std::{fmt::Write as _, rc::Rc};
+use std::{mem, rc::Rc};
 
 use hyper::{
-    HeaderMap, StatusCode,
+    HeaderMap,
     body::Incoming,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
     http::request::Parts,
 };
-use serde::Serialize;
-use uuid::Uuid;
 
 use super::{
     answer::{self, Answer},
@@ -21,10 +19,11 @@ use super::{
     context::IngestThread,
     problem::Problem,
     progress::Progress,
+    taken,
 };
 use crate::{
-    event::{Micros, Rejection, Shape},
-    pipeline::{AckLevel, Reached, Request},
+    event::{Micros, Shape},
+    pipeline::{AckLevel, Request},
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -36,7 +35,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 pub(super) async fn post(
     thread: &Rc<IngestThread>,
     progress: &Progress,
-    head: &Parts,
+    head: &mut Parts,
     body: Incoming,
     shape: Shape,
 ) -> Result<Answer, Problem> {
@@ -47,24 +46,28 @@ pub(super) async fn post(
     progress.body_read();
 
     let request = Request { shape, level, idempotency_key, received: Micros::now() };
-    let taken = thread.intake().take(&body, request);
-    let taken = taken.map_err(|refused| Problem::refused(refused, shape, thread.pipeline().retry_after_s()))?;
+    let events = thread.intake().take(&body, request);
+    let events = events.map_err(|refused| Problem::refused(refused, shape, thread.pipeline().retry_after_s()))?;
+    drop(body);
     thread.flush_soon();
 
-    let reached = taken.ack.wait().await;
+    let reached = events.ack.wait().await;
     let waited_us = u64::try_from(Micros::now().0 - request.received.0).unwrap_or(0);
     thread.counters().metrics().record_acknowledgement(waited_us);
-    Ok(match (shape, taken.accepted.as_slice()) {
-        (Shape::Single, [(_, id)]) => single(*id, &reached),
-        _ => {
-            let ids = (!wants_minimal(&head.headers)).then(|| ids(taken.received, &taken.accepted));
-            batch(
-                &Summary { received: taken.received, accepted: taken.accepted.len(), ids },
-                &taken.rejections,
-                &reached,
-            )
+
+    let is_minimal = shape != Shape::Single && wants_minimal(&head.headers);
+    let text = thread.text(|text| match (shape, events.accepted.as_slice()) {
+        (Shape::Single, [(_, id)]) => taken::write_single(text, *id, &reached),
+        (_, accepted) => {
+            let events = taken::Events { received: events.received, accepted, rejections: &events.rejections };
+            taken::write_batch(text, &events, &reached, is_minimal);
         }
-    })
+    });
+    let mut response = answer::json_in(mem::take(&mut head.headers), taken::status(shape, &reached), text);
+    if is_minimal {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("return=minimal"));
+    }
+    Ok(response)
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
@@ -82,14 +85,16 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn is_json(media_type: &str) -> bool {
     let (essence, parameters) = media_type.split_once(';').unwrap_or((media_type, ""));
-    let essence = essence.trim().to_ascii_lowercase();
+    let essence = essence.trim();
     let charset_fits = parameters.split(';').all(|parameter| match parameter.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
             value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         }
         _ => true,
     });
-    charset_fits && (essence == "application/json" || essence == "text/json" || essence.ends_with("+json"))
+    let is_named = |name: &str| essence.eq_ignore_ascii_case(name);
+    let suffix = essence.len().checked_sub(5).and_then(|at| essence.get(at..)).unwrap_or_default();
+    charset_fits && (is_named("application/json") || is_named("text/json") || suffix.eq_ignore_ascii_case("+json"))
 }
 
 /// The level of `?ack=`; parameters that are not known are left to other readers of the URL.
@@ -125,94 +130,6 @@ fn wants_minimal(headers: &HeaderMap) -> bool {
         let preference = preference.split(';').next().unwrap_or_default().trim();
         preference.eq_ignore_ascii_case("return=minimal")
     })
-}
-
-/// For each event of the request its id, `None` where it was rejected.
-fn ids(received: usize, accepted: &[(usize, Uuid)]) -> Vec<Option<Uuid>> {
-    let mut ids = vec![None; received];
-    for (index, id) in accepted {
-        ids[*index] = Some(*id);
-    }
-    ids
-}
-
-fn status(level: AckLevel) -> StatusCode {
-    if level == AckLevel::Stored { StatusCode::OK } else { StatusCode::ACCEPTED }
-}
-
-fn single(id: Uuid, reached: &Reached) -> Answer {
-    if let Some(dead) = reached.outcome.dead.first() {
-        #[derive(Serialize)]
-        struct Dead<'a> {
-            id: Uuid,
-            ack: &'static str,
-            code: &'static str,
-            detail: &'a str,
-        }
-        let dead = Dead { id, ack: "dead", code: dead.code, detail: &dead.detail };
-        return answer::value(StatusCode::OK, &dead);
-    }
-    let mut text = String::with_capacity(96);
-    // Writing to a String cannot fail.
-    let _ = write!(text, r#"{{"id":"{id}","ack":"{}""#, reached.level);
-    if !reached.outcome.duplicates.is_empty() {
-        text.push_str(r#","duplicate":true"#);
-    }
-    text.push('}');
-    answer::json(status(reached.level), text)
-}
-
-/// What a batch's answer says first.
-struct Summary {
-    received: usize,
-    accepted: usize,
-    ids: Option<Vec<Option<Uuid>>>,
-}
-
-fn batch(summary: &Summary, rejections: &[Rejection], reached: &Reached) -> Answer {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        ack: &'static str,
-        received: usize,
-        accepted: usize,
-        duplicate: usize,
-        rejected: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ids: Option<&'a [Option<Uuid>]>,
-        errors: &'a [Rejection],
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        dead: Vec<DeadItem<'a>>,
-    }
-    #[derive(Serialize)]
-    struct DeadItem<'a> {
-        index: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<Uuid>,
-        code: &'static str,
-        detail: &'a str,
-    }
-    let id = |index: usize| summary.ids.as_ref().and_then(|ids| ids[index]);
-    let outcome = &reached.outcome;
-    let none_lives = outcome.dead.len() == summary.accepted;
-    let document = Document {
-        ack: if none_lives { "dead" } else { reached.level.as_str() },
-        received: summary.received,
-        accepted: summary.accepted,
-        duplicate: outcome.duplicates.len(),
-        rejected: rejections.len(),
-        ids: summary.ids.as_deref(),
-        errors: rejections,
-        dead: outcome
-            .dead
-            .iter()
-            .map(|dead| DeadItem { index: dead.index, id: id(dead.index), code: dead.code, detail: &dead.detail })
-            .collect(),
-    };
-    let mut response = answer::value(status(reached.level), &document);
-    if summary.ids.is_none() {
-        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("return=minimal"));
-    }
-    response
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod problem;
 mod progress;
 mod query;
 mod route;
+mod taken;
 mod thread;
 
 pub use listener::Server;

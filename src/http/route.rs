@@ -58,8 +58,9 @@ impl<'a> Resource<'a> {
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Progress, request: Request<Incoming>) -> Answer {
-    let (head, body) = request.into_parts();
-    let handled = AssertUnwindSafe(handle(thread, progress, &head, body)).catch_unwind().await;
+    let (mut head, body) = request.into_parts();
+    let page = cors::Page::of(&thread.options().cors_origins, &head.headers);
+    let handled = AssertUnwindSafe(handle(thread, progress, &mut head, body)).catch_unwind().await;
     let mut response = match handled {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => problem.into_response(),
@@ -69,14 +70,16 @@ pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Progress, reque
             Problem::internal().into_response()
         }
     };
-    cors::allow(&thread.options().cors_origins, &head.headers, response.headers_mut());
+    if let Some(page) = page {
+        page.allow(response.headers_mut());
+    }
     response
 }
 
 async fn handle(
     thread: &Rc<IngestThread>,
     progress: &Progress,
-    head: &Parts,
+    head: &mut Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
     let path = head.uri.path();

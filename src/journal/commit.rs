@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use smallvec::SmallVec;
+
 use super::{
     Shared,
     format::{ALIGN, CommitHead, ExtentHead, Kind, LaneHead, SegmentHead, data_bytes_needed, records_checksum},
@@ -129,11 +131,12 @@ impl Writer {
         CommitHead::encode(&mut self.heads, current.head.salt, self.commit, &self.extents);
         let padding = [0; ALIGN as usize];
         let padding = &padding[..padded as usize - self.heads.len() - bytes];
-        let mut parts = Vec::with_capacity(members.len() + 2);
+        let mut parts = SmallVec::<[IoSlice<'_>; 16]>::new();
         parts.push(IoSlice::new(&self.heads));
         parts.extend(members.iter().map(|(_, pending)| IoSlice::new(&pending.records)));
         parts.push(IoSlice::new(padding));
         write_all_at(&*current.file, &mut parts, self.at)?;
+        drop(parts);
         let since = Instant::now();
         sync(&current)?;
         shared.metrics.committed(since.elapsed(), padded, members.iter().map(|(_, pending)| pending.events).sum());

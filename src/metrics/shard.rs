@@ -22,13 +22,13 @@ pub struct ShardMetrics {
 impl ShardMetrics {
     /// A batch was settled: stored, but for its dead rows. `latencies_us` are the times from
     /// receipt to stored, each with how many events it is of.
-    pub fn batch_settled(&self, record_bytes: u64, latencies_us: &[(u64, u64)]) {
-        let sum = latencies_us.iter().map(|(latency_us, events)| latency_us.saturating_mul(*events)).sum();
+    pub fn batch_settled(&self, record_bytes: u64, latencies_us: impl Iterator<Item = (u64, u64)> + Clone) {
+        let sum = latencies_us.clone().map(|(latency_us, events)| latency_us.saturating_mul(events)).sum();
         // Ordering: statistics; no other memory is read on the strength of them.
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.record_bytes.fetch_add(record_bytes, Ordering::Relaxed);
         self.storing_us.fetch_add(sum, Ordering::Relaxed);
-        self.storing.record(latencies_us.iter().copied());
+        self.storing.record(latencies_us);
     }
 
     /// Events that were received then, µs since the epoch, were journaled: the oldest, where there was

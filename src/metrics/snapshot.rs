@@ -205,7 +205,7 @@ mod tests {
         metrics.shard(0).tally.add_processed(7);
         metrics.shard(0).tally.add_duplicate(2);
         metrics.shard(1).tally.add_failed(1);
-        metrics.shard(0).batch_settled(700, &[(2_000, 7)]);
+        metrics.shard(0).batch_settled(700, [(2_000, 7)].into_iter());
         ingest.add_rejected(3);
         ingest.add_shed(4);
 

@@ -8,15 +8,17 @@
 
 use std::{cell::Cell, sync::Arc};
 
+use smallvec::SmallVec;
 use thiserror::Error;
-use uuid::{ContextV7, Uuid};
+use uuid::Uuid;
 
 use super::{
     Inner,
     ack::{Ack, Ticket},
     backlog::{Chosen, Chunk, Waiter},
+    ids::Ids,
     level::AckLevel,
-    shard::Message,
+    shard::{Message, Shard},
 };
 use crate::{
     event::{self, BodyError, Event, Micros, Parser, Receipt, Rejection, Shape, Stamp},
@@ -37,10 +39,12 @@ pub struct Intake {
     inner: Arc<Inner>,
     parser: Parser,
     outboxes: Box<[Outbox]>,
+    /// The accepted events of the request at hand.
+    accepted: Vec<(usize, Uuid)>,
     room: JournalRoom,
     inside: bool,
     metrics: Arc<Padded<IngestMetrics>>,
-    ids: ContextV7,
+    ids: Ids,
     receipts: u128,
 }
 
@@ -63,7 +67,7 @@ pub struct Taken {
     /// How many events the body holds.
     pub received: usize,
     /// The accepted events' ids with their indexes, in order.
-    pub accepted: Vec<(usize, Uuid)>,
+    pub accepted: SmallVec<[(usize, Uuid); 1]>,
     /// The others, in order.
     pub rejections: Vec<Rejection>,
     /// The wait for the level asked for.
@@ -148,11 +152,11 @@ impl Outbox {
         self.staged.clear();
     }
 
-    /// The accepted events, to be handed over.
-    fn take(&mut self) -> Chunk {
+    /// The accepted events, to be handed over to `shard`.
+    fn take(&mut self, shard: &Shard) -> Chunk {
         self.unstage();
         self.kept_bytes = 0;
-        std::mem::take(&mut self.chunk)
+        std::mem::replace(&mut self.chunk, shard.empty_chunk())
     }
 }
 
@@ -208,8 +212,8 @@ impl Intake {
         // Node, run, intake, and a counter: no two acceptances anywhere share a receipt.
         let receipts = u128::from(inner.identity.node) << 96 | u128::from(inner.run) << 64 | u128::from(number) << 48;
         let room = JournalRoom { journal: inner.journal.clone(), bytes: 0 };
-        let (parser, ids) = (Parser::default(), ContextV7::new());
-        Self { inner, parser, outboxes, room, inside: false, metrics, ids, receipts }
+        let (parser, accepted, ids) = (Parser::default(), Vec::new(), Ids::default());
+        Self { inner, parser, outboxes, accepted, room, inside: false, metrics, ids, receipts }
     }
 
     /// Judges a body's events and accepts the good ones, all or none. They are handed to their
@@ -222,33 +226,32 @@ impl Intake {
         if self.inner.gate.is_closed() {
             return Err(Refused::Draining);
         }
-        let (judged, accepted) = self.judge(body, request).map_err(Refused::Body)?;
+        let judged = self.judge(body, request).map_err(Refused::Body)?;
         self.metrics.add_rejected(judged.rejections.len() as u64);
-        if accepted.is_empty() {
+        if self.accepted.is_empty() {
             return Err(Refused::NoValidEvent { rejections: judged.rejections });
         }
-        self.admit(accepted.len())?;
+        self.admit(self.accepted.len())?;
         self.metrics.add_body_bytes(body.len() as u64);
-        let ack = self.keep(level, accepted.len());
+        let ack = self.keep(level, self.accepted.len());
+        let accepted = SmallVec::from_slice(&self.accepted);
         Ok(Taken { received: judged.received, accepted, rejections: judged.rejections, ack })
     }
 
     /// Stages every good event in its shard's outbox.
-    fn judge(&mut self, body: &[u8], request: Request<'_>) -> Result<(event::Judged, Vec<(usize, Uuid)>), BodyError> {
+    fn judge(&mut self, body: &[u8], request: Request<'_>) -> Result<event::Judged, BodyError> {
         for outbox in &mut self.outboxes {
             outbox.unstage();
         }
-        let mut accepted = Vec::new();
+        self.accepted.clear();
         let made = Cell::new(false);
-        let mut stamp = Stamps { request, ids: &self.ids, receipts: &mut self.receipts, made: &made };
-        let (inner, outboxes) = (&self.inner, &mut self.outboxes);
-        let judged =
-            self.parser.judge(body, request.shape, &mut stamp, inner.validator.as_ref(), &mut |index, event| {
-                accepted.push((index, event.id));
-                let is_chosen = !made.take();
-                outboxes[inner.identity.shard_of(event, outboxes.len())].stage(index, event, is_chosen);
-            })?;
-        Ok((judged, accepted))
+        let mut stamp = Stamps { request, ids: &mut self.ids, receipts: &mut self.receipts, made: &made };
+        let (inner, outboxes, accepted) = (&self.inner, &mut self.outboxes, &mut self.accepted);
+        self.parser.judge(body, request.shape, &mut stamp, inner.validator.as_ref(), &mut |index, event| {
+            accepted.push((index, event.id));
+            let is_chosen = !made.take();
+            outboxes[inner.identity.shard_of(event, outboxes.len())].stage(index, event, is_chosen);
+        })
     }
 
     /// Takes the room and the credits of all staged events and enters the gate, or undoes the staging.
@@ -313,7 +316,7 @@ impl Intake {
         }
         for (shard, outbox) in self.inner.shards.iter().zip(&mut self.outboxes) {
             if outbox.chunk.events > 0 {
-                shard.send(Message::Chunk(outbox.take()));
+                shard.send(Message::Chunk(outbox.take(shard)));
             }
         }
         self.inside = false;
@@ -353,7 +356,7 @@ impl Drop for Intake {
 /// Times, ids and receipts for the events of one request.
 struct Stamps<'a> {
     request: Request<'a>,
-    ids: &'a ContextV7,
+    ids: &'a mut Ids,
     receipts: &'a mut u128,
     /// Whether the last id was made here, and so is new.
     made: &'a Cell<bool>,
@@ -371,9 +374,7 @@ impl Stamp for Stamps<'_> {
             return Uuid::new_v5(&IDEMPOTENCY_NAMESPACE, format!("{key}\0{index}").as_bytes());
         }
         self.made.set(true);
-        let micros = u64::try_from(self.request.received.0).unwrap_or(0);
-        let nanos = (micros % 1_000_000) as u32 * 1000;
-        Uuid::new_v7(uuid::Timestamp::from_unix(self.ids, micros / 1_000_000, nanos))
+        self.ids.next(self.request.received)
     }
 
     fn receipt(&mut self) -> Receipt {

@@ -22,6 +22,9 @@ use crate::sync::Watermark;
 /// Fewer waiting requests than this are never looked through for those that have gone away.
 const WAITING_MIN: usize = 1024;
 
+/// A chunk whose buffer has become larger than this is not used again.
+const KEPT_BYTES_MAX: usize = 512 << 10;
+
 /// The events of one ingest thread and event-loop tick for one shard, as records one after
 /// another.
 #[derive(Debug, Default)]
@@ -36,6 +39,17 @@ pub(super) struct Chunk {
     pub(super) waiters: Vec<Waiter>,
     /// The events whose ids the clients chose, in the records' order.
     pub(super) chosen: Vec<Chosen>,
+}
+
+impl Chunk {
+    /// Empties it for other events and keeps its buffers; false where they have become very large.
+    pub(super) fn clear(&mut self) -> bool {
+        self.records.clear();
+        self.waiters.clear();
+        self.chosen.clear();
+        (self.events, self.promised) = (0, 0);
+        self.records.capacity() <= KEPT_BYTES_MAX
+    }
 }
 
 /// A request that waits for some of a chunk's events.

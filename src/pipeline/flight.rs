@@ -140,11 +140,11 @@ impl Flight {
         processor: &dyn Processor,
         limits: Limits,
     ) -> bool {
-        let mut batch = match Arc::get_mut(&mut self.batch) {
-            Some(batch) => std::mem::take(batch),
+        if Arc::get_mut(&mut self.batch).is_none() {
             // Some store kept the last batch: it shall have it.
-            None => Batch::default(),
-        };
+            self.batch = Arc::default();
+        }
+        let mut batch = Arc::get_mut(&mut self.batch).map(std::mem::take).unwrap_or_default();
         let now = Micros::now();
         let records = reader.records();
         if let Some(origin) = reader.origin() {
@@ -186,7 +186,10 @@ impl Flight {
             reading.pass(length);
             self.end = reading.next;
         }
-        self.batch = Arc::new(batch);
+        match Arc::get_mut(&mut self.batch) {
+            Some(place) => *place = batch,
+            None => self.batch = Arc::new(batch),
+        }
         full
     }
 
@@ -225,9 +228,9 @@ impl Flight {
     }
 
     /// For each run of events received together: µs until `now`, and how many.
-    pub(super) fn latencies_us(&self, now: Micros) -> Vec<(u64, u64)> {
-        let since = |received: Micros| u64::try_from(now.0 - received.0).unwrap_or(0);
-        self.received.iter().map(|(received, events)| (since(*received), *events)).collect()
+    pub(super) fn latencies_us(&self, now: Micros) -> impl Iterator<Item = (u64, u64)> + Clone {
+        let since = move |received: Micros| u64::try_from(now.0 - received.0).unwrap_or(0);
+        self.received.iter().map(move |(received, events)| (since(*received), *events))
     }
 
     /// The letters of all events that are dead: the refused rows' are read from the journal again.

@@ -33,6 +33,7 @@ mod builder;
 mod flight;
 mod flusher;
 mod identity;
+mod ids;
 mod level;
 mod processor;
 mod query;

@@ -24,6 +24,8 @@ use crate::{
 const COMMIT_CHUNKS: usize = 1024;
 /// A commit's buffer that has become larger than this is given up.
 const KEPT_BYTES_MAX: usize = 4 << 20;
+/// Most chunks that wait to be used again: some more than are on their way at a time.
+const SPARE_CHUNKS_MAX: usize = 32;
 
 /// What travels through a shard's queue.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(super) enum Message {
 pub(super) struct Shard {
     pub(super) credits: Credits,
     queue: flume::Sender<Message>,
+    /// Empty chunks on their way back, so that their buffers are allocated once.
+    spare: (flume::Sender<Chunk>, flume::Receiver<Chunk>),
 }
 
 impl Shard {
@@ -47,7 +51,20 @@ impl Shard {
         // Every chunk holds at least one event's credit, so a queue as long as there are
         // credits, and one longer for `Close`, is never full.
         let (queue, receiver) = flume::bounded(bound.events as usize + 1);
-        (Self { credits: Credits::new(bound), queue }, receiver)
+        (Self { credits: Credits::new(bound), queue, spare: flume::bounded(SPARE_CHUNKS_MAX) }, receiver)
+    }
+
+    /// An empty chunk, one that was used before where there is one.
+    pub(super) fn empty_chunk(&self) -> Chunk {
+        self.spare.1.try_recv().unwrap_or_default()
+    }
+
+    /// Takes back a chunk whose events are on their way.
+    fn give_back(&self, mut chunk: Chunk) {
+        if chunk.clear() {
+            // Where there are enough it is freed.
+            let _ = self.spare.0.try_send(chunk);
+        }
     }
 
     /// Puts a message into the queue; the caller holds the credits of its events.
@@ -91,6 +108,7 @@ impl Worker {
     /// waits.
     fn work(&self) {
         let mut chunks = Vec::with_capacity(COMMIT_CHUNKS);
+        let mut waiting = Vec::new();
         let (mut pending, mut recent) = (Pending::default(), Recent::default());
         let mut is_open = true;
         while is_open {
@@ -102,7 +120,16 @@ impl Worker {
                     tracing::error!("the journal failed; the process ends, and a restart recovers what is there");
                     std::process::abort();
                 };
-                self.acknowledge(first, &mut chunks, &pending, &mut recent);
+                self.shard.credits.give_back(Amount { events: pending.events(), bytes: pending.bytes() as u64 });
+                let mut next = first;
+                for mut chunk in chunks.drain(..) {
+                    acknowledge(next, &mut chunk, &mut recent, &mut waiting);
+                    next += chunk.events as u64;
+                    self.shard.give_back(chunk);
+                }
+                self.backlog.release(next, waiting.drain(..));
+                self.metrics.shard(self.index).journaled(Micros::now().0);
+                self.metrics.add_journaled(pending.events().into());
             }
             pending.clear(KEPT_BYTES_MAX);
         }
@@ -126,33 +153,22 @@ impl Worker {
         }
         true
     }
+}
 
-    /// What is pending is synced from record number `first` on: its room in memory is free again, who
-    /// waits for the journal is told, and the flusher may read it.
-    fn acknowledge(&self, first: u64, chunks: &mut Vec<Chunk>, pending: &Pending, recent: &mut Recent) {
-        self.shard.credits.give_back(Amount { events: pending.events(), bytes: pending.bytes() as u64 });
-        let mut next = first;
-        let waiting = chunks.drain(..).flat_map(|chunk| {
-            for chosen in &chunk.chosen {
-                let is_repeated = recent.note(chosen.id);
-                if let (true, Some(waiter)) = (is_repeated, chosen.waiter) {
-                    chunk.waiters[waiter as usize].ticket.note(|outcome| outcome.repeated.push(chosen.index as usize));
-                }
-            }
-            let begin = next;
-            next += chunk.events as u64;
-            chunk.waiters.into_iter().filter_map(move |waiter| {
-                let ticket = Arc::downgrade(&waiter.ticket);
-                waiter.ticket.journaled();
-                (!waiter.indexes.is_empty()).then_some(Waiting {
-                    first: begin + waiter.first as u64,
-                    indexes: waiter.indexes,
-                    ticket,
-                })
-            })
-        });
-        self.backlog.release(first + u64::from(pending.events()), waiting);
-        self.metrics.shard(self.index).journaled(Micros::now().0);
-        self.metrics.add_journaled(pending.events().into());
+/// The events of `chunk` are synced, the first as record number `first`: who waits for the journal is
+/// told, and who waits for the store is added to `waiting`.
+fn acknowledge(first: u64, chunk: &mut Chunk, recent: &mut Recent, waiting: &mut Vec<Waiting>) {
+    for chosen in &chunk.chosen {
+        let is_repeated = recent.note(chosen.id);
+        if let (true, Some(waiter)) = (is_repeated, chosen.waiter) {
+            chunk.waiters[waiter as usize].ticket.note(|outcome| outcome.repeated.push(chosen.index as usize));
+        }
+    }
+    for waiter in chunk.waiters.drain(..) {
+        if !waiter.indexes.is_empty() {
+            let ticket = Arc::downgrade(&waiter.ticket);
+            waiting.push(Waiting { first: first + waiter.first as u64, indexes: waiter.indexes, ticket });
+        }
+        waiter.ticket.journaled();
     }
 }

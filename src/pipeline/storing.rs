@@ -5,6 +5,7 @@
 
 use std::{iter, ops::Range, sync::Arc, time::Duration};
 
+use smallvec::SmallVec;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
@@ -36,7 +37,7 @@ pub(super) struct StoreAccess {
 
 /// Stores a batch, and sets apart what cannot be.
 pub(super) async fn store_flight(store: Arc<StoreAccess>, mut flight: Flight) -> Flight {
-    let mut ranges: Vec<_> = iter::once(0..flight.batch.len()).collect();
+    let mut ranges: SmallVec<[Range<usize>; 4]> = iter::once(0..flight.batch.len()).collect();
     let mut named_rows = 0;
     while let Some(range) = ranges.pop() {
         if range.is_empty() {
