@@ -13,13 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{select, sync::Barrier, time::sleep_until};
 
 use super::{
     backlog::Backlog,
     flight::{Flight, Reading, Waiters},
     processor::Processor,
+    slots::Slots,
     storing::{StoreAccess, store_flight},
 };
 use crate::{
@@ -79,7 +79,7 @@ impl Flusher {
     /// closed.
     async fn store_lane(&self, reader: Reader, limits: Limits, is_former: bool) {
         let mut filling = Filling::new(reader, limits, is_former);
-        let mut flying = FuturesUnordered::new();
+        let mut flying = Slots::new(limits.in_flight.max(1));
         filling.fill(self, limits);
         self.note_oldest(&filling);
         let mut prepared = self.store.prepared.subscribe();
@@ -88,12 +88,12 @@ impl Flusher {
         }
         loop {
             filling.fill(self, limits);
-            let slot_free = flying.len() < limits.in_flight.max(1);
+            let slot_free = flying.has_free();
             if slot_free && filling.is_due(&self.options) {
-                flying.push(store_flight(Arc::clone(&self.store), filling.depart()));
+                flying.fill(store_flight(Arc::clone(&self.store), filling.depart()));
                 continue;
             }
-            if filling.is_done() && flying.is_empty() {
+            if filling.is_done() && flying.are_empty() {
                 return;
             }
             let lingered = filling.since.map(|since| since + self.options.linger).filter(|_| slot_free);
@@ -101,7 +101,7 @@ impl Flusher {
             let next_look = [lingered, gathered, filling.read_again_at].into_iter().flatten().min();
             let next_look = next_look.map(tokio::time::Instant::from);
             select! {
-                Some(flight) = flying.next(), if !flying.is_empty() => {
+                flight = flying.next() => {
                     filling.land(self.settle(flight), &self.journal);
                     self.note_oldest(&filling);
                 }

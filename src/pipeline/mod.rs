@@ -40,6 +40,7 @@ mod query;
 mod recent;
 mod retry;
 mod shard;
+mod slots;
 mod store_state;
 mod storing;
 mod upkeep;

@@ -5,7 +5,10 @@
 //! the process aborts: a dead shard that swallows its part of the traffic would be worse. The same where
 //! the journal fails: whoever waits is told nothing, for nobody knows what is on the disk.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::{Arc, OnceLock},
+    thread::{self, Thread},
+};
 
 use super::{
     backlog::{Backlog, Chunk, Waiting},
@@ -41,6 +44,8 @@ pub(super) enum Message {
 pub(super) struct Shard {
     pub(super) credits: Credits,
     queue: flume::Sender<Message>,
+    /// The worker's thread, once it runs.
+    worker: OnceLock<Thread>,
     /// Empty chunks on their way back, so that their buffers are allocated once.
     spare: (flume::Sender<Chunk>, flume::Receiver<Chunk>),
 }
@@ -51,7 +56,15 @@ impl Shard {
         // Every chunk holds at least one event's credit, so a queue as long as there are
         // credits, and one longer for `Close`, is never full.
         let (queue, receiver) = flume::bounded(bound.events as usize + 1);
-        (Self { credits: Credits::new(bound), queue, spare: flume::bounded(SPARE_CHUNKS_MAX) }, receiver)
+        (
+            Self {
+                credits: Credits::new(bound),
+                queue,
+                worker: OnceLock::new(),
+                spare: flume::bounded(SPARE_CHUNKS_MAX),
+            },
+            receiver,
+        )
     }
 
     /// An empty chunk, one that was used before where there is one.
@@ -74,6 +87,10 @@ impl Shard {
             // going on would lose what was acknowledged.
             tracing::error!("a shard's queue refused a message although its credits were held");
             std::process::abort();
+        }
+        // One that has not begun looks before it sleeps.
+        if let Some(worker) = self.worker.get() {
+            worker.unpark();
         }
     }
 }
@@ -99,6 +116,8 @@ impl Worker {
         self.metrics.worker_started();
         thread::Builder::new().name(format!("shard-{}", self.index)).spawn(move || {
             let _guard = AbortOnPanic("shard worker");
+            // Nobody else sets it.
+            let _ = self.shard.worker.set(thread::current());
             self.work();
             self.metrics.worker_stopped();
         })
@@ -136,9 +155,22 @@ impl Worker {
         self.backlog.close();
     }
 
+    /// The next message; `None` where nobody is left to send any.
+    fn receive(&self) -> Option<Message> {
+        loop {
+            match self.queue.try_recv() {
+                Ok(message) => return Some(message),
+                Err(flume::TryRecvError::Disconnected) => return None,
+                // flume's own wait allocates each time. A message that comes between the look and this
+                // leaves the token, with which it returns at once.
+                Err(flume::TryRecvError::Empty) => thread::park(),
+            }
+        }
+    }
+
     /// Fills `chunks` and `pending`; false after the last message.
     fn gather(&self, chunks: &mut Vec<Chunk>, pending: &mut Pending) -> bool {
-        let Ok(first) = self.queue.recv() else { return false };
+        let Some(first) = self.receive() else { return false };
         for message in std::iter::once(first).chain(self.queue.try_iter()) {
             match message {
                 Message::Chunk(chunk) => {
