@@ -12,3 +12,4 @@ pub mod pipeline;
 mod planted;
 pub mod storage;
 pub mod sync;
+mod unhurried;

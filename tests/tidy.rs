@@ -10,8 +10,8 @@ use std::{
 use event_pipeline::config::SETTINGS;
 
 /// The layers, lowest first: each may use those before it.
-const LAYERS: [&str; 10] =
-    ["abort", "planted", "sync", "event", "metrics", "journal", "storage", "pipeline", "http", "cli"];
+const LAYERS: [&str; 11] =
+    ["abort", "unhurried", "planted", "sync", "event", "metrics", "journal", "storage", "pipeline", "http", "cli"];
 /// Knows the options of all layers, and is known to the command line alone.
 const CONFIG: &str = "config";
 const LINES_MAX: usize = 450;

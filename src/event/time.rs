@@ -203,15 +203,15 @@ impl Civil {
     /// The moment so many seconds after 1970-01-01T00:00:00Z.
     pub fn from_seconds(seconds: i64) -> Self {
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_A_DAY));
-        let second = seconds.rem_euclid(SECONDS_A_DAY);
-        let small = |number: i64| u8::try_from(number).expect("months, days, hours, minutes and seconds are small");
+        // All of them are small.
+        let second = seconds.rem_euclid(SECONDS_A_DAY) as u32;
         Self {
             year,
-            month: small(month),
-            day: small(day),
-            hour: small(second / 3_600),
-            minute: small(second / 60 % 60),
-            second: small(second % 60),
+            month: month as u8,
+            day: day as u8,
+            hour: (second / 3_600) as u8,
+            minute: (second / 60 % 60) as u8,
+            second: (second % 60) as u8,
         }
     }
 
@@ -237,14 +237,17 @@ impl Micros {
         let Civil { year, month, day, hour, minute, second } = Civil::from_seconds(self.seconds());
         let year = u16::try_from(year).ok().filter(|year| *year <= 9999)?;
         let micros = self.0.rem_euclid(MICROS_A_SECOND) as u32;
-        *buffer = *b"0000-00-00T00:00:00.000000Z";
-        let parts = [(year / 100) as u8, (year % 100) as u8, month, day, hour, minute, second]
-            .into_iter()
-            .chain([micros / 10_000, micros / 100 % 100, micros % 100].map(|part| part as u8));
-        for (part, at) in parts.zip([0, 2, 5, 8, 11, 14, 17, 20, 22, 24]) {
-            buffer[at] += part / 10;
-            buffer[at + 1] += part % 10;
-        }
+        let digits = |part: u8| [b'0' + part / 10, b'0' + part % 10];
+        let [y1, y2] = digits((year / 100) as u8);
+        let [y3, y4] = digits((year % 100) as u8);
+        let [[o1, o2], [d1, d2]] = [digits(month), digits(day)];
+        let [[h1, h2], [m1, m2], [s1, s2]] = [digits(hour), digits(minute), digits(second)];
+        let [[f1, f2], [f3, f4], [f5, f6]] =
+            [micros / 10_000, micros / 100 % 100, micros % 100].map(|part| digits(part as u8));
+        *buffer = [
+            y1, y2, y3, y4, b'-', o1, o2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'.', f1, f2, f3, f4,
+            f5, f6, b'Z',
+        ];
         std::str::from_utf8(buffer).ok()
     }
 }

@@ -34,6 +34,9 @@ const WATERMARKS_EVERY: Duration = Duration::from_millis(500);
 const READY: u64 = 1;
 const READY_WHEN_FAST: u64 = 6;
 const FAST: Duration = Duration::from_secs(2);
+/// So many more are made of segments that need not be kept any longer, since a new one would soon have to
+/// be zeroed for each that was removed.
+const RECYCLED_WHEN_FAST: u64 = 8;
 /// How much of the disk is left to others, in segments.
 const FLOOR_SEGMENTS: u64 = 2;
 
@@ -166,13 +169,18 @@ impl Shared {
     /// nothing else is left.
     fn refill(&self, ready: u64) -> io::Result<()> {
         let needed = WITHHELD + ready.max(self.options.ready_bytes.div_ceil(self.usable_bytes().max(1)));
-        let wanted = if self.is_fast() { needed.max(WITHHELD + READY_WHEN_FAST) } else { needed };
+        let (wanted, welcome) = if self.is_fast() {
+            let wanted = needed.max(WITHHELD + READY_WHEN_FAST);
+            (wanted, wanted + RECYCLED_WHEN_FAST)
+        } else {
+            (needed, needed)
+        };
         loop {
             let (blank, due) = {
                 let segments = lock(&self.segments);
                 (segments.blank.len() as u64, self.is_kept_due(&segments))
             };
-            if blank >= wanted {
+            if blank >= if due { welcome } else { wanted } {
                 return Ok(());
             }
             // What is kept for a replay gives way to what is needed, not to what is only convenient.

@@ -114,6 +114,8 @@ struct Outbox {
     staged: Vec<u32>,
     /// The staged events whose ids the client chose.
     chosen: Vec<(u32, Uuid)>,
+    /// The shard's worker is still to be woken.
+    is_sent: bool,
 }
 
 impl Outbox {
@@ -317,6 +319,13 @@ impl Intake {
         for (shard, outbox) in self.inner.shards.iter().zip(&mut self.outboxes) {
             if outbox.chunk.events > 0 {
                 shard.send(Message::Chunk(outbox.take(shard)));
+                outbox.is_sent = true;
+            }
+        }
+        // Not one by one: the first would commit alone.
+        for (shard, outbox) in self.inner.shards.iter().zip(&mut self.outboxes) {
+            if std::mem::take(&mut outbox.is_sent) {
+                shard.wake();
             }
         }
         self.inside = false;

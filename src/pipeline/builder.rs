@@ -32,6 +32,7 @@ use crate::{
         dead_letters::{self, DeadLetters},
     },
     sync::Gate,
+    unhurried::wake_without_preempting,
 };
 
 /// The journal's directory, in the pipeline's.
@@ -173,6 +174,7 @@ impl Builder {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(STORE_THREADS)
             .thread_name("store")
+            .on_thread_start(wake_without_preempting)
             .enable_all()
             .build()
             .map_err(system("no threads for the store runtime"))?;

@@ -285,6 +285,7 @@ impl Inner {
     fn seal(&self) {
         for shard in &self.shards {
             shard.send(Message::Close);
+            shard.wake();
         }
     }
 

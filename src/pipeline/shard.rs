@@ -21,6 +21,7 @@ use crate::{
     metrics::Metrics,
     planted::{Bug, is_planted},
     sync::{Amount, Credits},
+    unhurried::wake_without_preempting,
 };
 
 /// Most chunks that are committed together.
@@ -80,7 +81,8 @@ impl Shard {
         }
     }
 
-    /// Puts a message into the queue; the caller holds the credits of its events.
+    /// Puts a message into the queue; the caller holds the credits of its events, and calls
+    /// [`Shard::wake`] next.
     pub(super) fn send(&self, message: Message) {
         if self.queue.try_send(message).is_err() {
             // Neither full (see `new`) nor without its worker (see `AbortOnPanic`): a bug, and
@@ -88,6 +90,10 @@ impl Shard {
             tracing::error!("a shard's queue refused a message although its credits were held");
             std::process::abort();
         }
+    }
+
+    /// Has the worker look at what was sent.
+    pub(super) fn wake(&self) {
         // One that has not begun looks before it sleeps.
         if let Some(worker) = self.worker.get() {
             worker.unpark();
@@ -118,6 +124,7 @@ impl Worker {
             let _guard = AbortOnPanic("shard worker");
             // Nobody else sets it.
             let _ = self.shard.worker.set(thread::current());
+            wake_without_preempting();
             self.work();
             self.metrics.worker_stopped();
         })
@@ -163,7 +170,11 @@ impl Worker {
                 Err(flume::TryRecvError::Disconnected) => return None,
                 // flume's own wait allocates each time. A message that comes between the look and this
                 // leaves the token, with which it returns at once.
-                Err(flume::TryRecvError::Empty) => thread::park(),
+                Err(flume::TryRecvError::Empty) => {
+                    thread::park();
+                    // Whoever has more for this commit, or is to commit with us, may run first.
+                    thread::yield_now();
+                }
             }
         }
     }
