@@ -3,8 +3,9 @@
 //! As lean as hyper goes, so that it is a ceiling: one event loop per core, each connection on one
 //! of them for good, nothing allocated for a request but by hyper itself.
 
-use std::{convert::Infallible, io, net::TcpListener, thread};
+use std::{convert::Infallible, net::TcpListener, thread};
 
+use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
@@ -14,19 +15,19 @@ use tokio::{net::TcpStream, sync::mpsc, task::LocalSet};
 pub(crate) const NAME: &str = "hyper-discard";
 
 /// Hands the connections out in turns, so that every thread has as many.
-pub(super) fn serve(listener: &TcpListener) -> io::Result<()> {
+pub(super) fn serve(listener: &TcpListener) -> Result<()> {
     let threads = thread::available_parallelism()?.get();
-    let threads: Vec<_> = (0..threads).map(start).collect::<io::Result<_>>()?;
+    let threads: Vec<_> = (0..threads).map(start).collect::<Result<_>>()?;
     for number in 0.. {
         let (socket, _) = listener.accept()?;
         socket.set_nodelay(true)?;
         socket.set_nonblocking(true)?;
-        threads[number % threads.len()].send(socket).map_err(|_| io::Error::other("a thread has ended"))?;
+        threads[number % threads.len()].send(socket)?;
     }
     Ok(())
 }
 
-fn start(index: usize) -> io::Result<mpsc::UnboundedSender<std::net::TcpStream>> {
+fn start(index: usize) -> Result<mpsc::UnboundedSender<std::net::TcpStream>> {
     let (sender, mut sockets) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name(format!("serve-{index}")).spawn(move || {
