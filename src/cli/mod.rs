@@ -16,6 +16,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::config::{SETTINGS, Settings};
 
+mod bench;
 mod dead_letters;
 mod journal;
 mod logging;
@@ -57,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let ended = logging::start(&settings.log).and_then(|()| match name {
         "migrate" => migrate::run(&settings, given.get_flag(PRINT)),
+        bench::NAME => bench::run(&settings, given),
         dead_letters::NAME => dead_letters::run(&settings, given),
         journal::NAME => journal::run(&settings, given),
         _ => serve::run(settings),
@@ -106,6 +108,7 @@ fn command() -> Command {
         .args(flags)
         .subcommand(Command::new("serve").about("Runs the service; so does no command at all"))
         .subcommand(Command::new("migrate").about("Creates or checks the table, and says what it did").arg(print))
+        .subcommand(bench::command())
         .subcommand(dead_letters::command())
         .subcommand(journal::command())
 }

@@ -73,7 +73,7 @@ fn shards(settings: &Settings) -> usize {
 }
 
 /// Connections and segments are open files: as many as the system allows, not as few as it suggests.
-fn raise_file_limit() {
+pub(super) fn raise_file_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })

@@ -1,6 +1,9 @@
 //! The store that the settings name, opened the same way by every command.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, bail};
 
@@ -28,14 +31,25 @@ pub(super) fn open(target: &Target, data_dir: &Path, mysql_connections: usize) -
 /// # Errors
 /// Where the store keeps nothing, is not there, or cannot be used.
 pub(super) fn open_existing(target: &Target, data_dir: &Path) -> anyhow::Result<Arc<dyn Storage>> {
-    let database = match target {
-        Target::Discard => bail!("the store `discard` keeps nothing; name the service's store (setting `store`)"),
-        Target::Sqlite(None) => Some(data_dir.join(SQLITE_FILE)),
-        Target::Sqlite(Some(path)) => Some(path.clone()),
-        Target::MySql(_) => None,
-    };
-    if let Some(path) = database.filter(|path| !path.exists()) {
-        bail!("there is no database {}; name the service's store (setting `store`)", path.display());
+    if !matches!(target, Target::MySql(_)) {
+        existing_database(target, data_dir)?;
     }
     open(target, data_dir, 1).with_context(|| format!("cannot open {target}"))
+}
+
+/// The file of a SQLite store that a service uses already.
+///
+/// # Errors
+/// Where it is not there, or the store is another.
+pub(super) fn existing_database(target: &Target, data_dir: &Path) -> anyhow::Result<PathBuf> {
+    let path = match target {
+        Target::Discard => bail!("the store `discard` keeps nothing; name the service's store (setting `store`)"),
+        Target::MySql(_) => bail!("the store {target} has no file"),
+        Target::Sqlite(None) => data_dir.join(SQLITE_FILE),
+        Target::Sqlite(Some(path)) => path.clone(),
+    };
+    if !path.exists() {
+        bail!("there is no database {}; name the service's store (setting `store`)", path.display());
+    }
+    Ok(path)
 }

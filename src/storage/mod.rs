@@ -25,7 +25,7 @@ pub use dead_letters::DeadLetters;
 pub use discard::Discard;
 pub use error::{BadRow, StoreError};
 pub use mysql::MySql;
-pub use sqlite::Sqlite;
+pub use sqlite::{Sqlite, SqliteView};
 pub use target::{Target, TargetError};
 
 /// A place that keeps processed events for good.
@@ -111,6 +111,15 @@ pub struct StoredEvent {
     pub created_at_s: Option<i64>,
     /// The column `processed_at`, seconds since the epoch.
     pub processed_at_s: Option<i64>,
+}
+
+/// A row of a page that is read in the order of the primary key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRow {
+    /// The primary key as it lies there; of a row that others made it may be any text.
+    pub id: String,
+    /// The column `processed_data`: JSON text.
+    pub processed_data: Option<String>,
 }
 
 /// How long a store may take over one call before it is given up: an own limit, for the

@@ -15,7 +15,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use uuid::Uuid;
 
 use self::pool::{Pool, Purpose};
-use super::{Batch, Limits, Migration, Storage, StoreError, Stored, StoredEvent};
+use super::{Batch, Limits, Migration, PageRow, Storage, StoreError, Stored, StoredEvent};
 
 mod classify;
 mod connect;
@@ -45,6 +45,17 @@ impl MySql {
     pub fn with_timeout(mut self, call: Duration) -> Self {
         self.pool.set_timeout(call);
         self
+    }
+
+    /// The next rows, `rows_max` at most, whose ids lie behind `after` and not behind `until`, in
+    /// the order of their ids.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store could not be asked.
+    pub async fn page(&self, after: &str, until: &str, rows_max: usize) -> Result<Vec<PageRow>, StoreError> {
+        let (after, until) = (after.to_owned(), until.to_owned());
+        let lease = self.pool.take(Purpose::Read).await?;
+        lease.run(move |session| query::page(session, after, until, rows_max).boxed()).await
     }
 }
 

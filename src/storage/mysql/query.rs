@@ -4,7 +4,7 @@ use mysql_async::{Row, prelude::Queryable as _};
 use uuid::Uuid;
 
 use super::{
-    super::StoredEvent,
+    super::{PageRow, StoredEvent},
     classify::Verdict,
     connect::{Session, typed},
 };
@@ -12,6 +12,8 @@ use super::{
 const FETCH: &str = "SELECT type, source, user_id, processed_data, \
     CAST(processing_time_ms AS SIGNED), CAST(UNIX_TIMESTAMP(created_at) AS SIGNED), \
     CAST(UNIX_TIMESTAMP(processed_at) AS SIGNED) FROM processed_events WHERE id = ?";
+
+const PAGE: &str = "SELECT id, processed_data FROM processed_events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?";
 
 /// Writes nothing, and is refused for every reason for which an insert would be: a server that
 /// is read-only or has left its cluster, a table that is missing, a right that is.
@@ -41,6 +43,21 @@ pub(super) async fn fetch(session: &mut Session, id: Uuid) -> Result<Option<Stor
         created_at_s,
         processed_at_s,
     }))
+}
+
+/// The next rows in the order of their ids, behind `after` and not behind `until`.
+pub(super) async fn page(
+    session: &mut Session,
+    after: String,
+    until: String,
+    rows_max: usize,
+) -> Result<Vec<PageRow>, Verdict> {
+    let rows: Vec<Row> = match session.conn.exec(PAGE, (after, until, rows_max as u64)).await {
+        Ok(rows) => rows,
+        Err(error) => return Err(session.judge(&error)),
+    };
+    let row = |row| typed(row).map(|(id, processed_data)| PageRow { id, processed_data });
+    rows.into_iter().map(row).collect()
 }
 
 /// Whether the server could store something now.

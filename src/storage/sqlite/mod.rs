@@ -18,8 +18,10 @@ mod reader;
 mod table;
 #[cfg(test)]
 mod tests;
+mod view;
 mod writer;
 
+pub use self::view::SqliteView;
 use self::{
     reader::Reader,
     writer::{Job, Message, Writer},

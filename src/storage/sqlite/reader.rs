@@ -5,11 +5,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
 use super::{
-    super::{StoreError, StoredEvent},
+    super::{PageRow, StoreError, StoredEvent},
     classify::classify,
     connect::Database,
 };
@@ -17,6 +17,8 @@ use super::{
 const FETCH: &str = "\
 SELECT type, source, user_id, processed_data, processing_time_ms, unixepoch(created_at), unixepoch(processed_at)
 FROM processed_events WHERE id = ?1";
+
+const PAGE: &str = "SELECT id, processed_data FROM processed_events WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
 
 /// Reads, for one caller at a time; blocks, so it is called on threads that may.
 #[derive(Debug)]
@@ -57,6 +59,18 @@ impl Reader {
                 })
             });
             found.optional().map_err(|error| classify(&error, &self.path, None))
+        })
+    }
+
+    /// The next rows in the order of their ids, behind `after` and not behind `until`.
+    pub(super) fn page(&self, after: &str, until: &str, rows_max: usize) -> Result<Vec<PageRow>, StoreError> {
+        self.with(|connection| {
+            let failed = |error| classify(&error, &self.path, None);
+            let mut statement = connection.prepare_cached(PAGE).map_err(failed)?;
+            let rows = statement.query_map(params![after, until, rows_max as i64], |row| {
+                Ok(PageRow { id: row.get(0)?, processed_data: row.get(1)? })
+            });
+            rows.and_then(Iterator::collect).map_err(failed)
         })
     }
 
