@@ -30,8 +30,7 @@ const STEADY: u64 = 20_000;
 /// Parts of the default.
 const FACTORS: [(u64, u64); 5] = [(1, 4), (1, 2), (1, 1), (2, 1), (4, 1)];
 /// What changes the batches, and so what the store does.
-const WITH_SQLITE: [&str; 5] =
-    ["batch.max_events", "batch.max_bytes", "batch.linger", "shards", "journal.segment_bytes"];
+const WITH_SQLITE: [&str; 4] = ["batch.max_events", "batch.max_bytes", "batch.linger", "shards"];
 
 macro_rules! settings {
     ($($key:literal),*) => {
@@ -44,15 +43,7 @@ macro_rules! settings {
         }),*];
     };
 }
-settings!(
-    "batch.max_events",
-    "batch.max_bytes",
-    "batch.linger",
-    "queue.max_events",
-    "queue.max_bytes",
-    "shards",
-    "journal.segment_bytes"
-);
+settings!("batch.max_events", "batch.max_bytes", "batch.linger", "queue.max_events", "queue.max_bytes", "shards");
 
 fn measure(plan: &Plan, name: &str) -> Result<Option<Found>> {
     let key = name.trim_start_matches("default-");

@@ -21,6 +21,8 @@ const RUN: Duration = Duration::from_secs(5);
 /// Long enough for the journal to have come to reuse its files.
 const WARM_UP: Duration = Duration::from_secs(4);
 const LATENCY_MS_MAX: f64 = 5.0;
+/// How much of a steady rate has to be held for its latencies to mean something.
+const HELD: f64 = 0.98;
 pub(crate) const DISCARD: &[(&str, &str)] = &[("store", "discard")];
 
 const fn goal(
@@ -218,11 +220,20 @@ fn latency(plan: &Plan, batch: u64) -> Result<Option<Found>> {
     warm_up(plan, &service, peak)?;
     let measure = || {
         let peak_sample = peak.measure(&service)?;
-        let half = Load { rate: (peak_sample.rate / 2.0) as u64, ..peak }.measure(&service)?;
-        Ok((peak_sample, half))
+        let rate = (peak_sample.rate / 2.0) as u64;
+        let half = Load { rate, ..peak }.measure(&service)?;
+        Ok((peak_sample, half, rate as f64))
     };
-    let measured = interleaved(plan.rounds(ROUNDS), &mut [Side::new("peak, and half of it", measure)])?;
-    let (peaks, halves): (Vec<_>, Vec<_>) = measured.into_iter().flatten().unzip();
+    let measured = interleaved(plan.rounds(ROUNDS), &mut [Side::new("peak, and half of it", measure)])?.concat();
+    let peaks: Vec<Sample> = measured.iter().map(|(peak, ..)| *peak).collect();
+    let halves: Vec<Sample> = measured.iter().map(|(_, half, _)| *half).collect();
+    // What was due and never sent has no latency, and would not be missed.
+    let held = Check {
+        title: "of the rate that was wanted".to_owned(),
+        ours: rates("event-pipeline", &halves, |sample| sample.rate, "events/s"),
+        reference: Some(Series::new("wanted", "events/s", measured.iter().map(|(_, _, rate)| *rate))),
+        bound: Bound::AtLeast(HELD),
+    };
     let check = Check {
         title: "p99 at half of the peak".to_owned(),
         ours: rates("event-pipeline", &halves, |sample| sample.p99_ms, "ms"),
@@ -230,5 +241,5 @@ fn latency(plan: &Plan, batch: u64) -> Result<Option<Found>> {
         bound: Bound::AtMost(LATENCY_MS_MAX),
     };
     let all = [series("peak", &peaks), series("half", &halves)].concat();
-    Ok(Some(Found { content: Content::Goal { checks: vec![check], all }, databases: Vec::new() }))
+    Ok(Some(Found { content: Content::Goal { checks: vec![check, held], all }, databases: Vec::new() }))
 }

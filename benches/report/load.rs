@@ -11,6 +11,9 @@ use serde::Deserialize;
 
 use crate::service::Process;
 
+/// Taken, or refused for load.
+const EXPECTED: [&str; 3] = ["200", "202", "503"];
+
 /// How much is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Amount {
@@ -72,6 +75,9 @@ impl Load {
         let report: Report = serde_json::from_slice(&output.stdout).context("the load generator's answer")?;
         if report.errors > 0 || report.events_rejected > 0 {
             bail!("not everything went well ({self:?}): {report:?}");
+        }
+        if let Some(status) = report.responses.keys().find(|status| !EXPECTED.contains(&status.as_str())) {
+            bail!("an answer was {status} ({self:?}): {report:?}");
         }
         if let Amount::Events(events) = self.amount
             && report.events_acknowledged < events

@@ -128,8 +128,8 @@ fn goal_row(part: &Definition, check: &Check) -> String {
         .map_or_else(|| "–".to_owned(), |reference| format!("{}: {}", reference.label, with_spread(reference)));
     let figure = check.figure();
     let (figure, sign) = match check.reference {
-        Some(_) => (format!("{} ×", short(figure)), " ×"),
-        None => (format!("{} {}", short(figure), check.ours.unit), ""),
+        Some(_) => (format!("{} ×", short(figure)), " ×".to_owned()),
+        None => (format!("{} {}", short(figure), check.ours.unit), format!(" {}", check.ours.unit)),
     };
     let goal = match check.bound {
         Bound::AtLeast(least) => format!("≥ {}{sign}", short(least)),

@@ -37,6 +37,8 @@ pub(crate) struct Process {
 pub(crate) struct Memory {
     pub(crate) now_mb: f64,
     pub(crate) peak_mb: f64,
+    /// The part of it that is not the program's own file.
+    pub(crate) anonymous_mb: f64,
 }
 
 impl Process {
@@ -114,7 +116,7 @@ impl Process {
             let kib: f64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?;
             Ok(kib * 1024.0 / 1e6)
         };
-        Ok(Memory { now_mb: field("VmRSS")?, peak_mb: field("VmHWM")? })
+        Ok(Memory { now_mb: field("VmRSS")?, peak_mb: field("VmHWM")?, anonymous_mb: field("RssAnon")? })
     }
 
     /// The answer of `GET /metrics`.
