@@ -4,6 +4,7 @@
 
 mod kit;
 
+mod bench;
 mod cli;
 mod dead_letters;
 mod durable;

@@ -8,14 +8,14 @@
 use std::{
     io::{self, Write as _},
     net::SocketAddr,
-    pin::pin,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::signal::unix::{SignalKind, signal};
 
 mod answer;
 mod connection;
@@ -230,7 +230,10 @@ pub(super) fn run(settings: &Settings, given: &ArgMatches) -> anyhow::Result<Exi
         if let Some(store) = store {
             let acknowledged = std::mem::take(&mut figures.acknowledged);
             let bar = Bar::new(wanted.amount, !wanted.as_json);
-            let found = verify::run(&store, &wanted.url, &addresses, run, begin, acknowledged, &bar).await;
+            let found = tokio::select! {
+                found = verify::run(&store, &wanted.url, &addresses, run, begin, acknowledged, &bar) => found,
+                _ = tokio::signal::ctrl_c() => Err(anyhow!("it was interrupted")),
+            };
             bar.clear();
             verified = found.map(|found| {
                 if found.lost > 0 {
@@ -269,7 +272,7 @@ async fn drive(wanted: &Wanted, form: Form, addresses: &[SocketAddr]) -> anyhow:
     let mut bar = Bar::new(wanted.amount, !wanted.as_json);
     let (mut figures, mut recent) = (Figures::new(), Figures::new());
     let (mut answered, mut answered_at, mut shown_at) = (0, Instant::now(), Instant::now());
-    let mut interrupt = pin!(tokio::signal::ctrl_c());
+    let mut interrupts = signal(SignalKind::interrupt()).context("signals cannot be waited for")?;
     let mut is_interrupted = false;
     loop {
         // What is done by now is taken whole below.
@@ -292,9 +295,10 @@ async fn drive(wanted: &Wanted, form: Form, addresses: &[SocketAddr]) -> anyhow:
         }
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
-            _ = &mut interrupt, if !is_interrupted => {
+            _ = interrupts.recv() => {
+                // The second one does not even wait for the answers.
+                if is_interrupted { load.abandon() } else { load.stop() }
                 is_interrupted = true;
-                load.stop();
             }
         }
     }
@@ -304,7 +308,10 @@ async fn drive(wanted: &Wanted, form: Form, addresses: &[SocketAddr]) -> anyhow:
     let awaited = figures.awaited();
     if awaited > 0 {
         figures.errors += awaited;
-        figures.error_last = Some(format!("{awaited} requests had no answer for {} s", SILENCE_MAX.as_secs()));
+        figures.error_last = Some(match is_interrupted {
+            true => format!("{awaited} requests were not waited for"),
+            false => format!("{awaited} requests had no answer for {} s", SILENCE_MAX.as_secs()),
+        });
     }
     Ok((figures, cpu))
 }

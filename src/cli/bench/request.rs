@@ -310,10 +310,6 @@ mod tests {
     #[test]
     fn patching_changes_number_user_second_and_id() {
         let form = form(3, 230, 10, true).unwrap();
-        assert_eq!(
-            form.render(3, 0).bytes.len() - form.body_bytes(),
-            form.render(3, 1).bytes.len() - form.body_bytes()
-        );
         let mut request = form.render(3, 0);
         let mut ids = HashSet::new();
         let mut users = Vec::new();
@@ -327,11 +323,8 @@ mod tests {
                 assert!(ids.insert(id));
                 users.push(event["user_id"].as_str().unwrap().to_owned());
                 let sent = Micros::parse_any_rfc3339(event["timestamp"].as_str().unwrap()).unwrap();
-                assert!((Micros::now().0 - sent.0) < 5_000_000);
-                assert!(
-                    ids.iter().all(|other| other.get_timestamp().unwrap().to_unix().0 == sent.0 as u64 / 1_000_000)
-                        || ids.len() > 3
-                );
+                assert!(Micros::now().0 - sent.0 < 60_000_000);
+                assert_eq!(id.get_timestamp().unwrap().to_unix().0, sent.seconds().cast_unsigned());
             }
         }
         assert!(users.iter().all(|user| user.len() == "user_0".len()), "{users:?}");

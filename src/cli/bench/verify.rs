@@ -166,6 +166,8 @@ impl Found {
             }
             rows += page.len() as u64;
             bar.say(format!("verify: {} rows read", grouped(rows)));
+            // Reading a file never waits, and Ctrl-C is to be heard.
+            tokio::task::yield_now().await;
         }
     }
 }
