@@ -73,7 +73,7 @@ fn values(default: &str) -> Result<Vec<String>> {
     for (times, part) in FACTORS {
         // The next smaller unit, where it would be no whole number.
         let value = match unit {
-            _ if number * times % part == 0 => format!("{}{unit}", number * times / part),
+            _ if (number * times).is_multiple_of(part) => format!("{}{unit}", number * times / part),
             "MiB" => format!("{}KiB", number * 1024 * times / part),
             "ms" => format!("{}us", number * 1000 * times / part),
             _ => continue,
