@@ -21,6 +21,9 @@ use super::{
 };
 use crate::event::skim;
 
+/// How long a sealed segment is live at least before fingerprints are made of it.
+pub(super) const INDEX_AFTER: Duration = Duration::from_secs(1);
+
 /// How long it is left at that where fingerprints cannot be written.
 const INDEX_PAUSE: Duration = Duration::from_secs(60);
 /// A fingerprint and where its record stands.
@@ -56,9 +59,36 @@ impl Journal {
     }
 }
 
+/// Which segments have been sealed for a while.
+#[derive(Debug)]
+pub(super) struct SeenSealed {
+    /// The newest that was sealed when the last period began.
+    lasting: u64,
+    /// The newest that was sealed when this period began.
+    newest: u64,
+    since: Instant,
+}
+
+impl Default for SeenSealed {
+    fn default() -> Self {
+        Self { lasting: 0, newest: 0, since: Instant::now() }
+    }
+}
+
+impl SeenSealed {
+    /// The newest sealed segment is this one now.
+    fn note(&mut self, newest: u64, after: Duration) {
+        if self.since.elapsed() >= after {
+            self.lasting = self.newest;
+            self.newest = self.newest.max(newest);
+            self.since = Instant::now();
+        }
+    }
+}
+
 impl Shared {
     /// Makes the fingerprints of one sealed segment that has been there for a while, if any lacks them.
-    pub(super) fn index_sealed(&self) {
+    pub(super) fn index_sealed(&self, after: Duration) {
         if lock(&self.index_again_at).is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -70,11 +100,12 @@ impl Shared {
             let mut lacking = (0..sealed).filter(|index| {
                 let number = segments.live[*index].number();
                 // What was sealed just now will mostly be stored before anybody asks.
-                number <= *seen && !indexed.contains_key(&number)
+                number <= seen.lasting && !indexed.contains_key(&number)
             });
             let target = lacking.next().and_then(|index| segments.at(segments.live[index].number()));
             let left = lacking.next().is_some();
-            *seen = segments.live.iter().take(sealed).map(|segment| segment.number()).max().unwrap_or(0).max(*seen);
+            let newest = segments.live.iter().take(sealed).map(|segment| segment.number()).max();
+            seen.note(newest.unwrap_or(0), after);
             (target, left)
         };
         let Some(place) = target else { return };

@@ -15,6 +15,7 @@ use std::{
 use super::{
     Journal, Shared, WITHHELD,
     commit::Pending,
+    find::INDEX_AFTER,
     format::{ALIGN, CommitHead},
     fs::File,
     segment::{Segment, corrupt_name, ids_name, make_blank, segment_name},
@@ -95,7 +96,7 @@ impl Journal {
             if closed {
                 return Ok(());
             }
-            self.shared.index_sealed();
+            self.shared.index_sealed(INDEX_AFTER);
         }
     }
 

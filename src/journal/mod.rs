@@ -121,7 +121,7 @@ struct Shared {
     /// Fingerprints of sealed segments, by the segment's number.
     indexed: Mutex<HashMap<u64, find::Ids>>,
     /// The newest sealed segment that the keeper saw at its last look.
-    seen_sealed: Mutex<u64>,
+    seen_sealed: Mutex<find::SeenSealed>,
     /// When fingerprints are made again, after they could not be written.
     index_again_at: Mutex<Option<Instant>>,
     keeper: Mutex<keeper::Call>,

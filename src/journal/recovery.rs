@@ -144,7 +144,7 @@ pub(super) fn open(
         room: Room::new(),
         metrics,
         indexed: Mutex::default(),
-        seen_sealed: Mutex::new(0),
+        seen_sealed: Mutex::default(),
         index_again_at: Mutex::new(None),
         keeper: Mutex::new(Call::default()),
         keeper_called: Condvar::new(),

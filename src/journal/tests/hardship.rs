@@ -133,7 +133,7 @@ fn fingerprints_that_cannot_be_written_are_left_at_that_for_a_while() {
     world.fs.set_free_bytes(0);
     let before = world.fs.ops_of(Op::Create);
     for _ in 0..20 {
-        world.journal().shared.index_sealed();
+        world.journal().shared.index_sealed(std::time::Duration::ZERO);
     }
     assert!(world.fs.ops_of(Op::Create) + world.fs.ops_of(Op::WriteAt) > 0);
     assert!(world.fs.ops_of(Op::Create) - before <= 1, "{}", world.fs.log());

@@ -93,7 +93,7 @@ fn an_event_is_found_wherever_it_is() {
     for indexed in [false, true] {
         if indexed {
             for _ in 0..20 {
-                shared.index_sealed();
+                shared.index_sealed(std::time::Duration::ZERO);
             }
             assert!(world.fs.names().iter().any(|name| name.ends_with(".ids")), "{:?}", world.fs.names());
         }
