@@ -25,7 +25,7 @@ const HEADERS_MAX: usize = 64;
 /// Longest head: a longer one is answered 431.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Most bytes that are buffered of a connection: a usual batch comes in one piece.
-const BUFFER_BYTES_MAX: usize = 64 << 10;
+const BUFFER_BYTES_MAX: usize = 32 << 10;
 /// How long, and how many bytes, a closing connection is read on, so that the last answer is not
 /// torn away by a reset.
 const LINGER: Duration = Duration::from_secs(1);

@@ -14,7 +14,9 @@ use std::{
 };
 
 /// How much is zeroed with one write.
-const ZEROS: usize = 1 << 20;
+const ZEROS: usize = 256 << 10;
+/// How much of it waits for the disk at a time: commits that are synced meanwhile wait behind it.
+const ZEROS_UNSYNCED: u64 = 4 << 20;
 
 /// A directory of files.
 pub trait Fs: Debug + Send + Sync + 'static {
@@ -200,12 +202,15 @@ fn allocate(file: &fs::File, bytes: u64) -> io::Result<()> {
 }
 
 fn zero(file: &fs::File, bytes: u64) -> io::Result<()> {
-    let zeros = vec![0; ZEROS];
+    static ZERO: [u8; ZEROS] = [0; ZEROS];
     let mut at = 0;
     while at < bytes {
         let length = (bytes - at).min(ZEROS as u64);
-        file.write_all_at(&zeros[..length as usize], at)?;
+        file.write_all_at(&ZERO[..length as usize], at)?;
         at += length;
+        if at.is_multiple_of(ZEROS_UNSYNCED) {
+            file.sync_data()?;
+        }
     }
     Ok(())
 }

@@ -35,6 +35,8 @@ const WATERMARKS_EVERY: Duration = Duration::from_millis(500);
 const READY: u64 = 1;
 const READY_WHEN_FAST: u64 = 6;
 const FAST: Duration = Duration::from_secs(2);
+/// So many in a row: one may have been nearly full already.
+const FAST_SEGMENTS: u32 = 2;
 /// So many more are made of segments that need not be kept any longer, since a new one would soon have to
 /// be zeroed for each that was removed.
 const RECYCLED_WHEN_FAST: u64 = 8;
@@ -48,7 +50,8 @@ pub(super) struct Call {
     pub(super) closed: bool,
     /// When the newest live segment was first seen, and which it was.
     newest: (u64, Instant),
-    is_fast: bool,
+    /// How many segments lasted less than [`FAST`], one after another.
+    short_ones: u32,
     /// There is no room for a segment that is needed, and it was said.
     is_short: bool,
     /// A segment could not be made, and it was said.
@@ -61,7 +64,7 @@ impl Default for Call {
             called: false,
             closed: false,
             newest: (0, Instant::now()),
-            is_fast: false,
+            short_ones: 0,
             is_short: false,
             cannot_make: false,
         }
@@ -216,12 +219,13 @@ impl Shared {
         let newest = lock(&self.segments).live.back().map_or(0, |segment| segment.number());
         let mut call = lock(&self.keeper);
         if call.newest.0 != newest {
-            call.is_fast = call.newest.0 != 0 && call.newest.1.elapsed() < FAST;
+            let is_short = call.newest.0 != 0 && call.newest.1.elapsed() < FAST;
+            call.short_ones = if is_short { call.short_ones.saturating_add(1) } else { 0 };
             call.newest = (newest, Instant::now());
         } else if call.newest.1.elapsed() >= FAST {
-            call.is_fast = false;
+            call.short_ones = 0;
         }
-        call.is_fast
+        call.short_ones >= FAST_SEGMENTS
     }
 
     /// Whether the oldest kept segment has stayed as long, or as many bytes stay, as was asked for.

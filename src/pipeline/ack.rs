@@ -9,6 +9,10 @@ use std::{
 use super::AckLevel;
 use crate::sync::AckLatch;
 
+/// How long a request at `queued` waits at most where a queue fills up. A client that waits for answers
+/// then slows down before anything of it has to be refused.
+const CROWDED_WAIT: Duration = Duration::from_millis(50);
+
 /// A request that waits for its events to be journaled, or settled too. Shards tell it as they go; the
 /// last one wakes it. A request that went away is told all the same, and nobody listens.
 #[derive(Debug)]
@@ -99,6 +103,11 @@ impl Ack {
         Self { ticket: Some((ticket, level)), timeout }
     }
 
+    /// For `queued`, where a queue fills up: the wait for the journal, but not for long.
+    pub(super) fn crowded(ticket: Arc<Ticket>) -> Self {
+        Self { ticket: Some((ticket, AckLevel::Queued)), timeout: CROWDED_WAIT }
+    }
+
     /// Whether [`Ack::wait`] returns at once.
     pub fn is_given(&self) -> bool {
         self.ticket.as_ref().is_none_or(|(ticket, level)| match level {
@@ -119,6 +128,12 @@ impl Ack {
         let Some((ticket, level)) = self.ticket else {
             return Reached { level: AckLevel::Queued, outcome: Outcome::default() };
         };
+        if level == AckLevel::Queued {
+            // Whether it came so far or not, the events are in the queue.
+            let journaled = poll_fn(|cx| ticket.journaled.poll_done(cx));
+            let _ = tokio::time::timeout(self.timeout, journaled).await;
+            return ticket.reached(AckLevel::Queued);
+        }
         if level == AckLevel::Stored {
             let settled = poll_fn(|cx| ticket.settled.poll_done(cx));
             if tokio::time::timeout(self.timeout, settled).await.is_ok() {

@@ -294,7 +294,8 @@ impl Intake {
     fn keep(&mut self, level: AckLevel, events: usize) -> Ack {
         let shards = self.outboxes.iter().filter(|outbox| !outbox.staged.is_empty()).count();
         let events = u32::try_from(events).expect("a request has fewer events than u32 holds");
-        let ticket = (level != AckLevel::Queued).then(|| Arc::new(Ticket::new(shards as u32, events)));
+        let is_crowded = level == AckLevel::Queued && self.is_crowded();
+        let ticket = (level != AckLevel::Queued || is_crowded).then(|| Arc::new(Ticket::new(shards as u32, events)));
         let mut is_large = false;
         for outbox in self.outboxes.iter_mut().filter(|outbox| !outbox.staged.is_empty()) {
             let promised = self.inner.journal.cost(outbox.amount().bytes);
@@ -306,9 +307,18 @@ impl Intake {
             self.flush();
         }
         match ticket {
+            Some(ticket) if is_crowded => Ack::crowded(ticket),
             Some(ticket) => Ack::new(ticket, level, self.inner.options.ack_timeout),
             None => Ack::queued(),
         }
+    }
+
+    /// Whether a shard that the request goes to has less than half of its room left.
+    fn is_crowded(&self) -> bool {
+        let targets = self.inner.shards.iter().zip(&self.outboxes).filter(|(_, outbox)| !outbox.staged.is_empty());
+        targets
+            .map(|(shard, _)| (shard.credits.in_use(), shard.credits.bound()))
+            .any(|(used, bound)| used.events > bound.events / 2 || used.bytes > bound.bytes / 2)
     }
 
     /// Hands everything accepted so far to the shards.

@@ -120,8 +120,8 @@ impl Waiters {
 
 impl Flight {
     pub(super) fn with_capacity(limits: Limits) -> Self {
-        // Room for an ordinary batch; a larger one grows the buffers once and keeps them.
-        let rows = limits.rows_max.min(1024);
+        // Room for a batch without a backlog; a larger one grows the buffers and keeps them.
+        let rows = limits.rows_max.min(256);
         Self {
             batch: Arc::new(Batch::with_capacity(rows, rows * 512)),
             indexes: Vec::with_capacity(rows),

@@ -114,6 +114,23 @@ impl Batch {
         Ok(())
     }
 
+    /// The id of the row at `index`.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    pub fn id(&self, index: usize) -> Uuid {
+        self.rows[index].id
+    }
+
+    /// Bytes of text in the row at `index`.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    pub fn text_bytes(&self, index: usize) -> usize {
+        let parts = &self.rows[index];
+        parts.user_id.len() + parts.processed_data.len()
+    }
+
     /// The row at `index`.
     ///
     /// # Panics

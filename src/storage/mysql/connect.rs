@@ -4,11 +4,14 @@
 //! insert stores another time, and without strict mode a server changes values silently.
 
 use std::{
+    collections::HashMap,
     io::ErrorKind,
     time::{Duration, Instant},
 };
 
-use mysql_async::{Conn, Error, IoError, Opts, OptsBuilder, Row, SslOpts, from_row_opt, prelude::Queryable as _};
+use mysql_async::{
+    Conn, Error, IoError, Opts, OptsBuilder, Row, SslOpts, Statement, from_row_opt, prelude::Queryable as _,
+};
 
 use super::{
     super::StoreError,
@@ -40,6 +43,8 @@ const CHARSET: &str = "SELECT character_set_name FROM information_schema.columns
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) conn: Conn,
+    /// Its prepared inserts, by how many rows they have.
+    pub(super) inserts: HashMap<usize, Statement>,
     /// Index of its host in the URL.
     pub(super) host: usize,
     /// How far the call that has it has come.
@@ -123,6 +128,7 @@ pub(super) async fn open(options: Opts, host: usize) -> Result<Session, StoreErr
     let packet_bytes_max = value("max_allowed_packet").and_then(|value| value.parse().ok());
     Ok(Session {
         host,
+        inserts: HashMap::new(),
         progress: Progress::Nothing,
         packet_bytes_max: packet_bytes_max.unwrap_or(PACKET_BYTES_MIN),
         idle_since: Instant::now(),

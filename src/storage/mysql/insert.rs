@@ -8,7 +8,7 @@
 
 use std::{collections::HashMap, ops::Range, sync::LazyLock};
 
-use mysql_async::{Conn, Error, Params, Row as Answer, Value, prelude::Queryable as _};
+use mysql_async::{Error, Params, Row as Answer, Value, prelude::Queryable as _};
 use uuid::Uuid;
 
 use super::{
@@ -54,15 +54,15 @@ type Receipts = HashMap<Uuid, Option<Receipt>>;
 
 /// Stores `range` of `batch`.
 pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<usize>) -> Result<Stored, Verdict> {
-    let mut order: Vec<(Uuid, usize)> = range.map(|index| (batch.row(index).id, index)).collect();
+    let mut order: Vec<(Uuid, usize)> = range.map(|index| (batch.id(index), index)).collect();
     // Of equal ids the first in the batch comes first.
     order.sort_unstable();
     let mut firsts = order.clone();
     firsts.dedup_by_key(|(id, _)| *id);
     let firsts: Vec<usize> = firsts.into_iter().map(|(_, index)| index).collect();
 
-    if let Some(index) = firsts.iter().find(|index| bytes(&batch.row(**index)) > session.packet_bytes_max) {
-        return Err(too_large(*index, bytes(&batch.row(*index)), session.packet_bytes_max));
+    if let Some(index) = firsts.iter().find(|index| bytes(batch, **index) > session.packet_bytes_max) {
+        return Err(too_large(*index, bytes(batch, *index), session.packet_bytes_max));
     }
     let chunks = split(batch, &firsts, (session.packet_bytes_max / 2).min(STATEMENT_BYTES_MAX));
     let found = if let [(statements, rows)] = chunks.as_slice() {
@@ -72,6 +72,9 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
     };
 
     let mut duplicates = Vec::new();
+    if found.is_empty() && firsts.len() == order.len() {
+        return Ok(Stored { duplicates });
+    }
     for same in order.chunk_by(|a, b| a.0 == b.0) {
         let (id, first) = same[0];
         let stored = found.get(&id).copied().unwrap_or_else(|| Some(batch.row(first).receipt));
@@ -88,7 +91,7 @@ fn split<'r>(batch: &Batch, mut rows: &'r [usize], bytes_max: usize) -> Vec<(&'s
     while !rows.is_empty() {
         let mut sum = 0;
         let fitting = rows.iter().take_while(|index| {
-            sum += bytes(&batch.row(**index));
+            sum += bytes(batch, **index);
             sum <= bytes_max
         });
         // A row that is larger has a statement of its own.
@@ -103,8 +106,8 @@ fn split<'r>(batch: &Batch, mut rows: &'r [usize], bytes_max: usize) -> Vec<(&'s
 }
 
 /// About how many bytes of a statement a row takes, rather more than less.
-fn bytes(row: &Row<'_>) -> usize {
-    ROW_BYTES + row.user_id.map_or(0, str::len) + row.processed_data.len()
+fn bytes(batch: &Batch, index: usize) -> usize {
+    ROW_BYTES + batch.text_bytes(index)
 }
 
 /// The verdict on a row that no packet holds. It is not even sent: servers answer it by closing
@@ -188,14 +191,23 @@ async fn execute(
     for index in rows {
         bind(&batch.row(*index), &mut values);
     }
-    match affected(&mut session.conn, &statements.insert, values).await {
+    match affected(session, statements, values).await {
         Ok(new) => Ok(usize::try_from(new).unwrap_or(usize::MAX)),
         Err(error) => Err(named(session.judge(&error), rows)),
     }
 }
 
-async fn affected(conn: &mut Conn, insert: &str, values: Vec<Value>) -> Result<u64, Error> {
-    let result = conn.exec_iter(insert, Params::Positional(values)).await?;
+async fn affected(session: &mut Session, statements: &Statements, values: Vec<Value>) -> Result<u64, Error> {
+    // The driver remembers statements by their text, of which it reads every byte each time.
+    let insert = match session.inserts.get(&statements.rows) {
+        Some(insert) => insert.clone(),
+        None => {
+            let insert = session.conn.prep(&statements.insert).await?;
+            session.inserts.insert(statements.rows, insert.clone());
+            insert
+        }
+    };
+    let result = session.conn.exec_iter(insert, Params::Positional(values)).await?;
     let affected = result.affected_rows();
     result.drop_result().await?;
     Ok(affected)
@@ -219,7 +231,7 @@ async fn receipts(
     rows: &[usize],
     found: &mut Receipts,
 ) -> Result<(), Verdict> {
-    let ids = rows.iter().map(|index| id(batch.row(*index).id)).collect();
+    let ids = rows.iter().map(|index| id(batch.id(*index))).collect();
     let answers: Vec<Answer> = match session.conn.exec(statements.receipts.as_str(), Params::Positional(ids)).await {
         Ok(answers) => answers,
         Err(error) => return Err(judge(&error, session.progress)),
@@ -232,7 +244,7 @@ async fn receipts(
             found.insert(id, receipt.map(Receipt));
         }
     }
-    match rows.iter().map(|index| batch.row(*index).id).find(|id| !found.contains_key(id)) {
+    match rows.iter().map(|index| batch.id(*index)).find(|id| !found.contains_key(id)) {
         Some(id) => Err(kept_out(id)),
         None => Ok(()),
     }
