@@ -143,7 +143,8 @@ pub(super) async fn close_gently(socket: &mut TcpStream) {
     if socket.shutdown().await.is_err() {
         return;
     }
-    let mut unread = [0; 4096];
+    // Not in the future, whose room every open connection takes.
+    let mut unread = vec![0; 4096];
     let mut left = LINGER_BYTES_MAX;
     let discard = async {
         while let Ok(read @ 1..) = socket.read(&mut unread).await {

@@ -23,7 +23,7 @@ use crate::sync::Watermark;
 const WAITING_MIN: usize = 1024;
 
 /// A chunk whose buffer has become larger than this is not used again.
-const KEPT_BYTES_MAX: usize = 512 << 10;
+const KEPT_BYTES_MAX: usize = 256 << 10;
 
 /// The events of one ingest thread and event-loop tick for one shard, as records one after
 /// another.

@@ -29,7 +29,7 @@ const COMMIT_CHUNKS: usize = 1024;
 /// A commit's buffer that has become larger than this is given up.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 /// Most chunks that wait to be used again: some more than are on their way at a time.
-const SPARE_CHUNKS_MAX: usize = 32;
+const SPARE_CHUNKS_MAX: usize = 16;
 
 /// What travels through a shard's queue.
 #[derive(Debug)]
