@@ -1,10 +1,11 @@
 //! The thread that writes: whatever waits becomes one transaction, and every job in it keeps its
 //! own fate.
 //!
-//! A job is stored whole or not at all: it has a savepoint, to which it is rolled back when one of
-//! its rows is refused, and its neighbours stay. Nobody is answered before the one COMMIT. After
-//! any other failure the whole transaction is rolled back, and a connection whose state is not
-//! certain is closed and opened anew.
+//! A job is stored whole or not at all, and nobody is answered before the COMMIT. After any failure
+//! the whole transaction is rolled back; where a row was refused, each job then has a transaction of
+//! its own, so that its neighbours are stored. Savepoints would spare them that, but cost far more:
+//! under one, SQLite copies every page before it changes it. A connection whose state is not certain
+//! is closed and opened anew.
 
 use std::{
     ops::Range,
@@ -20,7 +21,8 @@ use super::{
     super::{Batch, Migration, StoreError, Stored},
     classify::{classify, classify_commit},
     connect::Database,
-    insert, table,
+    insert::{self, RowsEach},
+    table,
 };
 use crate::abort::AbortOnPanic;
 
@@ -91,48 +93,42 @@ impl Writer {
     }
 
     fn transact(&mut self, jobs: &[Job]) -> Vec<Result<Stored, StoreError>> {
-        let mut results = Vec::with_capacity(jobs.len());
-        if let Err(error) = self.attempt(jobs, &mut results) {
-            self.roll_back(&error);
-            if matches!(error, StoreError::BadRow(_)) && jobs.len() > 1 {
-                // Whose row it was is certain only where each is alone.
-                return jobs.iter().flat_map(|job| self.transact(slice::from_ref(job))).collect();
-            }
-            for result in &mut results {
-                // A refused row is refused whatever became of the others.
-                if !matches!(result, Err(StoreError::BadRow(_))) {
-                    *result = Err(error.clone());
-                }
-            }
-            results.resize(jobs.len(), Err(error));
+        match self.attempt(jobs, None) {
+            Ok(stored) => stored.into_iter().map(Ok).collect(),
+            // Whose row it was, and which, is certain only where each is alone.
+            Err(StoreError::BadRow(_)) => jobs.iter().map(|job| self.transact_alone(job)).collect(),
+            Err(error) => vec![Err(error); jobs.len()],
         }
-        results
     }
 
-    /// One transaction. Where it fails, `results` has what was found out before; it fails with a
-    /// [`StoreError::BadRow`] where a row was refused at a cost to all.
-    fn attempt(&mut self, jobs: &[Job], results: &mut Vec<Result<Stored, StoreError>>) -> Result<(), StoreError> {
-        let (connection, path) = self.connected()?;
-        let failed = |error: rusqlite::Error| classify(&error, path, None);
-        connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        for job in jobs {
-            connection.execute_batch("SAVEPOINT job").map_err(failed)?;
-            match insert::insert(connection, path, &job.batch, job.rows.clone()) {
-                Ok(stored) => results.push(Ok(stored)),
-                Err(error @ StoreError::BadRow(_)) => {
-                    results.push(Err(error.clone()));
-                    // A trigger can roll back more than its statement.
-                    if connection.is_autocommit() {
-                        return Err(error);
-                    }
-                    connection.execute_batch("ROLLBACK TO job").map_err(failed)?;
-                }
-                Err(error) => return Err(error),
-            }
-            connection.execute_batch("RELEASE job").map_err(failed)?;
+    fn transact_alone(&mut self, job: &Job) -> Result<Stored, StoreError> {
+        let mut stored = self.attempt(slice::from_ref(job), Some(RowsEach::One))?;
+        Ok(stored.pop().unwrap_or_default())
+    }
+
+    /// One transaction, of which nothing is left where it fails. Where `rows_each` says nothing, as
+    /// many rows a statement as fit the table.
+    fn attempt(&mut self, jobs: &[Job], rows_each: Option<RowsEach>) -> Result<Vec<Stored>, StoreError> {
+        let attempted = self.insert_and_commit(jobs, rows_each);
+        if let Err(error) = &attempted {
+            self.roll_back(error);
         }
+        attempted
+    }
+
+    fn insert_and_commit(&mut self, jobs: &[Job], rows_each: Option<RowsEach>) -> Result<Vec<Stored>, StoreError> {
+        let (connection, path) = self.connected()?;
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| classify(&error, path, None))?;
+        let rows_each = match rows_each {
+            Some(rows_each) => rows_each,
+            None => insert::fit(connection, path)?,
+        };
+        let stored: Result<Vec<_>, _> =
+            jobs.iter().map(|job| insert::insert(connection, path, &job.batch, job.rows.clone(), rows_each)).collect();
+        let stored = stored?;
         // What the table checks only here (deferred foreign keys) is a bad row, too.
-        connection.execute_batch("COMMIT").map_err(|error| classify_commit(&error, path))
+        connection.execute_batch("COMMIT").map_err(|error| classify_commit(&error, path))?;
+        Ok(stored)
     }
 
     /// Brings the connection back to where no transaction is open, or parts with it.

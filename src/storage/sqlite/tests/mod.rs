@@ -17,6 +17,7 @@ use crate::{
 
 mod classify;
 mod group;
+mod insert;
 mod open;
 mod store;
 
