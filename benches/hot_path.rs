@@ -6,56 +6,14 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use event_pipeline::{
-    event::{self, ContractOnly, Event, Micros, Parser, Receipt, Shape, Stamp},
+    event::{self, Event, Parser},
     metrics::{Elsewhere, Metrics},
-    pipeline::Identity,
     storage::{Batch, Row},
-    sync::{self, Amount, Credits},
 };
-use uuid::Uuid;
 
-/// Stamps that cost nothing, so that parsing alone is measured.
-struct FixedStamp;
+mod kit;
 
-impl Stamp for FixedStamp {
-    fn received(&self) -> Micros {
-        Micros(1_760_000_000_000_000)
-    }
-
-    fn id(&mut self, index: usize) -> Uuid {
-        Uuid::from_u128(index as u128)
-    }
-
-    fn receipt(&mut self) -> Receipt {
-        Receipt(1)
-    }
-}
-
-/// An event of about 230 bytes, as a browser sends it.
-fn event_json(n: usize) -> String {
-    format!(
-        r#"{{"type":"user_action","source":"web","user_id":"user_{:05}","timestamp":"2025-01-15T10:30:00.123Z","data":{{"action":"purchase","value":{}.5,"currency":"EUR","metadata":{{"page":"/checkout","session":"3b241101e2bb42558caf","step":3}}}}}}"#,
-        n * 7919 % 100_000,
-        n % 1000
-    )
-}
-
-fn body(events: usize) -> String {
-    format!("[{}]", (0..events).map(event_json).collect::<Vec<_>>().join(","))
-}
-
-/// The records of `events` events, one after another, and their users' shards.
-fn records(events: usize) -> Vec<u8> {
-    let mut records = Vec::new();
-    judge(&mut Parser::default(), &body(events), &mut |event| event::encode(event, &mut records));
-    records
-}
-
-fn judge(parser: &mut Parser, body: &str, accept: &mut dyn FnMut(&Event<'_>)) {
-    let shape = Shape::Batch { events_max: 1000 };
-    let judged = parser.judge(body.as_bytes(), shape, &mut FixedStamp, &ContractOnly, &mut |_, event| accept(event));
-    assert!(judged.is_ok_and(|judged| judged.rejections.is_empty()), "the bench's own events are valid");
-}
+use kit::{Shards, body, judge, records, slow_body};
 
 fn parse(c: &mut Criterion) {
     let mut group = c.benchmark_group("parse_and_validate");
@@ -71,17 +29,14 @@ fn parse(c: &mut Criterion) {
             });
         });
     }
-    // One value that simd-json refuses: the whole body takes the slow path.
-    let slow = body(99).replacen('[', r#"[{"type":"user_action","source":"web","data":{"n":1e999}},"#, 1);
+    let slow = slow_body(100);
     let mut parser = Parser::default();
     group.throughput(Throughput::Elements(100));
     group.bench_function("100_slow_path", |b| {
-        let shape = Shape::Batch { events_max: 1000 };
         b.iter(|| {
-            let mut accept = |_, event: &Event<'_>| {
+            judge(&mut parser, black_box(&slow), &mut |event| {
                 black_box(event);
-            };
-            parser.judge(black_box(slow.as_bytes()), shape, &mut FixedStamp, &ContractOnly, &mut accept)
+            })
         });
     });
     group.finish();
@@ -131,34 +86,10 @@ fn row<'a>(event: &Event<'a>) -> Row<'a> {
 }
 
 fn place(c: &mut Criterion) {
-    const SHARDS: usize = 4;
-    let records = records(100);
-    let identity = Identity { key: [7; 16], node: 1 };
-    let bound = Amount { events: 1 << 20, bytes: 1 << 30 };
-    let shards: Vec<_> = (0..SHARDS).map(|_| (Credits::new(bound), flume::bounded::<Vec<u8>>(1 << 10))).collect();
+    let (records, shards) = (records(100), Shards::new());
     let mut group = c.benchmark_group("shard_hash_and_enqueue");
     group.throughput(Throughput::Elements(100));
-    group.bench_function("100", |b| {
-        b.iter(|| {
-            let mut outboxes: [(Amount, Vec<u8>); SHARDS] = Default::default();
-            for item in event::RecordReader::new(black_box(&records)) {
-                let (event, length) = item.expect("records that were just written");
-                let (amount, outbox) = &mut outboxes[identity.shard_of(&event, SHARDS)];
-                event::encode(&event, outbox);
-                amount.events += 1;
-                amount.bytes += length as u64;
-            }
-            let wants = shards.iter().zip(&outboxes).map(|((credits, _), (amount, _))| (credits, *amount));
-            sync::take_all(wants).expect("every credit was given back");
-            for ((_, (sender, _)), (_, outbox)) in shards.iter().zip(&mut outboxes) {
-                sender.try_send(std::mem::take(outbox)).expect("the queue was emptied");
-            }
-            for ((credits, (_, receiver)), (amount, _)) in shards.iter().zip(&outboxes) {
-                black_box(receiver.try_recv().expect("it was just sent"));
-                credits.give_back(*amount);
-            }
-        });
-    });
+    group.bench_function("100", |b| b.iter(|| shards.place(black_box(&records))));
     group.finish();
 }
 

@@ -39,9 +39,9 @@ const PER_REQUEST_MAX: f64 = 3.0;
 const PER_EVENT_MAX: f64 = 0.02;
 const BATCH: usize = 100;
 /// Requests before the count begins, by all clients together.
-const WARM_UP: usize = 3_000;
+const WARM_UP: usize = 2_000;
 /// Requests that are counted.
-const COUNTED: usize = 2_000;
+const COUNTED: usize = 1_000;
 
 /// The system's allocator, and how often it was asked for memory.
 struct Counting;

@@ -310,7 +310,7 @@ fn within<'a, T>(sorted: &'a [T], rows: &Range<usize>, row: impl Fn(&T) -> usize
 ///
 /// # Errors
 /// [`ProcessingError`], after which the batch is as it was before.
-pub(crate) fn add_row(
+pub fn add_row(
     batch: &mut Batch,
     event: &Event<'_>,
     processor: &dyn Processor,

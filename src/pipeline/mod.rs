@@ -52,7 +52,7 @@ pub use ack::{Ack, DeadEvent, Outcome, Reached};
 pub use admit::{Intake, Refused, Request, Taken};
 pub(crate) use builder::JOURNAL_DIR;
 pub use builder::{Builder, StartError};
-pub(crate) use flight::add_row;
+pub use flight::add_row;
 pub use flusher::BatchOptions;
 pub use identity::Identity;
 pub use level::{AckLevel, NoSuchLevel};
