@@ -163,10 +163,15 @@ impl Texts {
 }
 
 /// The text of a time. Neighbours mostly share their second, which is written once then.
-#[derive(Default)]
 struct SqlText {
     seconds: Option<i64>,
     text: String,
+}
+
+impl Default for SqlText {
+    fn default() -> Self {
+        Self { seconds: None, text: String::with_capacity("2026-01-15 10:30:00".len()) }
+    }
 }
 
 impl SqlText {
