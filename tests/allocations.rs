@@ -37,6 +37,9 @@ use tokio::task::LocalSet;
 const PER_REQUEST_MAX: f64 = 3.0;
 /// What is no allocation for each event: the buffers of a hundred of them may grow now and then.
 const PER_EVENT_MAX: f64 = 0.02;
+/// The same for the embedded store, where a batch is two jobs with three statements each, and an event one
+/// with two: a constant for each job, which this measure deals out to the events.
+const PER_EVENT_SQLITE_MAX: f64 = 0.05;
 const BATCH: usize = 100;
 /// Requests before the count begins, by all clients together.
 const WARM_UP: usize = 2_000;
@@ -111,7 +114,7 @@ fn main() -> ExitCode {
         "sqlite, clients: 8: single {:.2}, batch {:.2}, an event {per_event:.3}",
         stored.single, stored.batch
     ));
-    within &= per_event < PER_EVENT_MAX;
+    within &= per_event < PER_EVENT_SQLITE_MAX;
     if within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

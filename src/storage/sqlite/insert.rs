@@ -96,6 +96,9 @@ pub(super) fn insert(
             next += MANY;
         }
     }
+    if next == rows.end {
+        return Ok(Stored { duplicates: insertion.duplicates });
+    }
     let mut statement = prepare(connection, path)?;
     for index in next..rows.end {
         insertion.execute(&mut statement, index..index + 1).map_err(|error| classify(&error, path, Some(index)))?;
