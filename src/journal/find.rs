@@ -87,7 +87,7 @@ impl SeenSealed {
 }
 
 impl Shared {
-    /// Makes the fingerprints of one sealed segment that has been there for a while, if any lacks them.
+    /// Makes the fingerprints of one segment that was sealed `after` ago or longer, if any lacks them.
     pub(super) fn index_sealed(&self, after: Duration) {
         if lock(&self.index_again_at).is_some_and(|at| Instant::now() < at) {
             return;

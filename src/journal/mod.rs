@@ -120,7 +120,7 @@ struct Shared {
     metrics: Arc<JournalMetrics>,
     /// Fingerprints of sealed segments, by the segment's number.
     indexed: Mutex<HashMap<u64, find::Ids>>,
-    /// The newest sealed segment that the keeper saw at its last look.
+    /// Which segments have been sealed for a while.
     seen_sealed: Mutex<find::SeenSealed>,
     /// When fingerprints are made again, after they could not be written.
     index_again_at: Mutex<Option<Instant>>,

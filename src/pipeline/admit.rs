@@ -18,20 +18,17 @@ use super::{
     backlog::{Chosen, Chunk, Waiter},
     ids::Ids,
     level::AckLevel,
+    room::JournalRoom,
     shard::{Message, Shard},
 };
 use crate::{
     event::{self, BodyError, Event, Micros, Parser, Receipt, Rejection, Shape, Stamp},
-    journal::Journal,
     metrics::IngestMetrics,
     sync::{self, Amount, Padded},
 };
 
 /// Makes the ids of one `Idempotency-Key` differ from all other UUIDs of version 5.
 const IDEMPOTENCY_NAMESPACE: Uuid = Uuid::from_u128(0x6d0f_3c52_8a3e_4c0f_9a61_27b1_55d8_e90c);
-
-/// Room in the journal that an intake takes at a time, so that threads seldom meet there.
-const ROOM_BYTES: u64 = 256 << 10;
 
 /// The way into a pipeline, for one thread.
 #[derive(Debug)]
@@ -162,58 +159,13 @@ impl Outbox {
     }
 }
 
-/// Room in the journal that one intake has taken and not used yet; given back when it is dropped.
-#[derive(Debug)]
-struct JournalRoom {
-    journal: Journal,
-    bytes: u64,
-}
-
-impl JournalRoom {
-    /// Takes room; false where the journal is full.
-    fn take(&mut self, bytes: u64) -> bool {
-        if self.bytes < bytes {
-            let missing = bytes - self.bytes;
-            let block = missing.max(self.block());
-            if self.journal.promise(block) {
-                self.bytes += block;
-            } else if self.journal.promise(missing) {
-                self.bytes += missing;
-            } else {
-                return false;
-            }
-        }
-        self.bytes -= bytes;
-        true
-    }
-
-    /// Gives back what was taken for a request that was refused, but for a little.
-    fn give_back(&mut self, bytes: u64) {
-        self.bytes += bytes;
-        let spare = self.bytes.saturating_sub(self.block());
-        self.journal.release(spare);
-        self.bytes -= spare;
-    }
-
-    /// How much is taken at a time: little where segments are small.
-    fn block(&self) -> u64 {
-        ROOM_BYTES.min(self.journal.run_bytes() as u64)
-    }
-}
-
-impl Drop for JournalRoom {
-    fn drop(&mut self) {
-        self.journal.release(self.bytes);
-    }
-}
-
 impl Intake {
     pub(super) fn new(inner: Arc<Inner>, number: u16) -> Self {
         let outboxes = inner.shards.iter().map(|_| Outbox::default()).collect();
         let metrics = inner.metrics.add_ingest();
         // Node, run, intake, and a counter: no two acceptances anywhere share a receipt.
         let receipts = u128::from(inner.identity.node) << 96 | u128::from(inner.run) << 64 | u128::from(number) << 48;
-        let room = JournalRoom { journal: inner.journal.clone(), bytes: 0 };
+        let room = JournalRoom::new(inner.journal.clone());
         let (parser, accepted, ids) = (Parser::default(), Vec::new(), Ids::default());
         Self { inner, parser, outboxes, accepted, room, inside: false, metrics, ids, receipts }
     }

@@ -140,10 +140,7 @@ impl Flight {
         processor: &dyn Processor,
         limits: Limits,
     ) -> bool {
-        if Arc::get_mut(&mut self.batch).is_none() {
-            // Some store kept the last batch: it shall have it.
-            self.batch = Arc::default();
-        }
+        // Where some store kept the last batch, it shall have it.
         let mut batch = Arc::get_mut(&mut self.batch).map(std::mem::take).unwrap_or_default();
         let now = Micros::now();
         let records = reader.records();
@@ -187,6 +184,7 @@ impl Flight {
             self.end = reading.next;
         }
         match Arc::get_mut(&mut self.batch) {
+            // The same memory again.
             Some(place) => *place = batch,
             None => self.batch = Arc::new(batch),
         }

@@ -39,6 +39,7 @@ mod processor;
 mod query;
 mod recent;
 mod retry;
+mod room;
 mod shard;
 mod slots;
 mod store_state;

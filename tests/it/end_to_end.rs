@@ -16,6 +16,24 @@ const BATCH: &str = r#"{"events": [
 ]}"#;
 
 #[test]
+fn an_answer_has_headers_of_its_own_and_none_of_the_requests() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let sent = [("Content-Type", "application/json; charset=utf-8"), ("X-Secret", "s"), ("Prefer", "return=minimal")];
+    for _ in 0..2 {
+        for (path, body, own) in [
+            ("/events", SINGLE, &["content-length", "content-type", "date"][..]),
+            ("/events/batch", BATCH, &["content-length", "content-type", "date", "preference-applied"]),
+        ] {
+            let answer = client.request("POST", path, &sent, body.as_bytes());
+            let mut names: Vec<_> = answer.headers.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            assert_eq!((names.as_slice(), answer.header("content-type")), (own, "application/json"));
+        }
+    }
+}
+
+#[test]
 fn end_to_end_pipeline() {
     for store in Store::all() {
         let mut server = Server::start(&[("store", &store.setting()), ("shards", "2")]);

@@ -18,6 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod answer;
+mod client;
 mod connection;
 mod figures;
 mod load;

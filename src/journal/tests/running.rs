@@ -80,6 +80,31 @@ fn finished_segments_stay_for_a_replay_and_give_way_when_room_is_needed() {
 }
 
 #[test]
+fn in_fast_use_segments_go_round_and_hardly_any_are_made() {
+    let mut world = World::new(1);
+    (world.options.max_bytes, world.options.keep) = (4 << 20, Duration::ZERO);
+    assert!(world.open());
+    let mut rounds = |rounds: u32| {
+        for _ in 0..rounds {
+            // The store lags behind by some segments, and then catches up.
+            for _ in 0..30 {
+                assert!(world.commit(0, 30, 100));
+                world.keep();
+            }
+            world.store_all();
+            world.write_watermarks();
+            world.keep();
+        }
+        let newest = world.journal().shared.segments.lock().unwrap().live.back().unwrap().number();
+        (newest, world.fs.ops_of(Op::Create))
+    };
+    let (before, made_before) = rounds(10);
+    let (after, made) = rounds(20);
+    assert!(after > before + 40, "segments were used up: {before}, {after}");
+    assert_eq!(made, made_before, "each is one that was used before");
+}
+
+#[test]
 fn an_event_is_found_wherever_it_is() {
     let mut world = World::new(2);
     world.options.max_bytes = 4 << 20;

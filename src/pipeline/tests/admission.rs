@@ -61,6 +61,24 @@ fn bytes_are_bounded_as_events_are() {
 }
 
 #[test]
+fn at_queued_an_answer_waits_a_moment_where_half_of_the_queue_is_taken() {
+    let store = FakeStore::new();
+    let mut options = options(1);
+    options.queue.events = 10;
+    let (pipeline, gate) = start_gated(&store, options);
+    gate.hold();
+    let take = |events| send(&pipeline, &batch((0..events).map(|n| event("u", n))), AckLevel::Queued).unwrap().ack;
+    assert!(take(5).is_given(), "there is room");
+    let crowded = take(1);
+    assert!(!crowded.is_given());
+    assert_eq!(wait(crowded).level, AckLevel::Queued, "the journal stands still, and the events are in the queue");
+    let crowded = take(1);
+    gate.release();
+    assert_eq!(wait(crowded).level, AckLevel::Queued);
+    until("all to be stored", || store.stored() == 7);
+}
+
+#[test]
 fn readiness_ends_where_no_shard_has_room() {
     let store = FakeStore::new();
     let mut options = options(1);
