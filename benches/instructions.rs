@@ -118,7 +118,7 @@ fn commit(times: usize, dir: &Path) {
         let cost = journal.cost(records.len() as u64);
         assert!(journal.promise(cost), "the first segments are full");
         pending.push(black_box(&records), 100, cost);
-        let first = journal.commit(0, &mut pending).expect("the disk takes it");
+        let first = journal.commit(0, &mut pending, |_| false).expect("the disk takes it");
         journal.advance(0, first + 100);
         pending.clear(usize::MAX);
     }

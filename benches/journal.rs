@@ -73,7 +73,7 @@ fn events_per_second(journals: usize, events: usize, time: Duration) -> f64 {
                             pending.push(record, 1, 0);
                         }
                         pending.push(&[], 0, cost);
-                        let first = journal.commit(shard, &mut pending).expect("the disk takes it");
+                        let first = journal.commit(shard, &mut pending, |_| false).expect("the disk takes it");
                         journal.advance(shard, first + events as u64);
                         pending.clear(usize::MAX);
                         committed += events as u64;

@@ -7,5 +7,17 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    use_small_pages();
     event_pipeline::cli::run(std::env::args_os())
 }
+
+/// The allocator asks for huge pages, of which mostly a part is used: an idle service takes three
+/// times the memory then, and a busy one is no faster (see `docs/PERFORMANCE.md`).
+#[cfg(target_os = "linux")]
+fn use_small_pages() {
+    // Where the system does not know of it, there are none to be had either.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn use_small_pages() {}

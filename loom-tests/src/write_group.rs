@@ -38,10 +38,15 @@ impl Disk {
     /// Commits `item`, and checks what it is told. The sync fails where it is led by `member` and
     /// `works` is false.
     fn commit(&self, member: usize, item: u32, works: bool) -> Result<(), Failed> {
-        let back = self.group.commit(member, item, |items| {
-            assert!(items.is_sorted_by_key(|(member, _)| *member), "not in the order of members");
-            self.sync(items, works)
-        })?;
+        let back = self.group.commit(
+            member,
+            item,
+            |_| false,
+            |items| {
+                assert!(items.is_sorted_by_key(|(member, _)| *member), "not in the order of members");
+                self.sync(items, works)
+            },
+        )?;
         assert_eq!(back, item, "an item went to another member");
         assert!(self.durable.load(Ordering::Relaxed) & item != 0, "acknowledged without its sync");
         Ok(())
@@ -178,11 +183,16 @@ fn two_leaders() {
         let group = Arc::new(WriteGroup::new(2));
         let leaders = Arc::new(AtomicU32::new(0));
         let lead = |group: &WriteGroup<()>, leaders: &AtomicU32, member: usize| {
-            group.commit(member, (), |_| {
-                assert_eq!(leaders.fetch_add(1, Ordering::Relaxed), 0, "two lead at the same time");
-                leaders.fetch_sub(1, Ordering::Relaxed);
-                true
-            })
+            group.commit(
+                member,
+                (),
+                |_| false,
+                |_| {
+                    assert_eq!(leaders.fetch_add(1, Ordering::Relaxed), 0, "two lead at the same time");
+                    leaders.fetch_sub(1, Ordering::Relaxed);
+                    true
+                },
+            )
         };
         let other = {
             let (group, leaders) = (Arc::clone(&group), Arc::clone(&leaders));
@@ -203,6 +213,51 @@ fn two_never_lead_at_the_same_time() {
 fn leading_beside_a_leader_is_found() {
     let _planted = plant(Bug::LeadsBesideALeader);
     two_leaders();
+}
+
+/// Both members have a message. One hands in what it got; the other's is an item as well, or the word to
+/// leave. Whoever waits for the other goes on.
+fn one_waits_for_the_other(other_leaves: bool) {
+    bounded(move || {
+        let group = Arc::new(WriteGroup::new(2));
+        let messages = Arc::new([AtomicU32::new(1), AtomicU32::new(1)]);
+        let take = |messages: &[AtomicU32; 2], member: usize| messages[member].store(0, Ordering::Relaxed);
+        let commit = |group: &WriteGroup<usize>, messages: &[AtomicU32; 2], member: usize| {
+            let is_coming = |member: usize| messages[member].load(Ordering::Relaxed) > 0;
+            assert_eq!(group.commit(member, member, is_coming, |_| true), Ok(member));
+        };
+        let other = {
+            let (group, messages) = (Arc::clone(&group), Arc::clone(&messages));
+            thread::spawn(move || {
+                take(&messages, 1);
+                if other_leaves {
+                    group.look_again();
+                } else {
+                    commit(&group, &messages, 1);
+                }
+            })
+        };
+        take(&messages, 0);
+        commit(&group, &messages, 0);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn who_waits_for_one_who_comes_goes_on() {
+    one_waits_for_the_other(false);
+}
+
+#[test]
+fn who_waits_for_one_who_leaves_goes_on() {
+    one_waits_for_the_other(true);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn leaving_without_a_word_is_found() {
+    let _planted = plant(Bug::LeavesWithoutAWord);
+    one_waits_for_the_other(true);
 }
 
 /// The syncs that member 0 leads fail: nobody in that group is acknowledged, nor anyone later, and

@@ -26,6 +26,13 @@ const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Most bytes that are buffered of a connection: a usual batch comes in one piece.
 const BUFFER_BYTES_MAX: usize = 32 << 10;
+/// The same for a connection of very many: a buffer that has grown stays, and all of them together shall
+/// not take more than the events do. A batch then comes in a few pieces.
+const BUFFER_BYTES_OF_MANY: usize = HEAD_BYTES_MAX;
+/// Most parts of a body that are read before other connections have their turn.
+const PARTS_AT_ONCE: usize = 8;
+/// So many connections of one thread are very many.
+const VERY_MANY: usize = 512;
 /// How long, and how many bytes, a closing connection is read on, so that the last answer is not
 /// torn away by a reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -72,6 +79,7 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
     let progress = Rc::new(Progress::new());
     let io = TokioIo::new(Watched { socket, progress: Rc::clone(&progress) });
     let handler = Handler { thread: Rc::clone(&thread), progress: Rc::clone(&progress) };
+    let buffer_bytes_max = if slot.count() > VERY_MANY { BUFFER_BYTES_OF_MANY } else { BUFFER_BYTES_MAX };
     let mut conn = http1::Builder::new()
         .half_close(true)
         // Not `pipeline_flush`: with bytes left to read, it would hold back the answer to a head that
@@ -80,7 +88,7 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
         .header_read_timeout(None)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
-        .max_buf_size(BUFFER_BYTES_MAX)
+        .max_buf_size(buffer_bytes_max)
         .serve_connection(io, handler);
 
     let end = drive(&mut conn, &progress, &thread, &slot).await;
@@ -104,6 +112,7 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
     let mut told_to_stop = false;
     poll_fn(|cx| {
         slot.wake_on_stop(cx.waker());
+        let mut parts = 0;
         loop {
             if slot.is_stopping() && !told_to_stop {
                 told_to_stop = true;
@@ -111,6 +120,12 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
             }
             if conn.poll_without_shutdown(cx).is_ready() {
                 return Poll::Ready(End::Done);
+            }
+            // hyper lets all other connections run between two parts of a body, which would all hold a
+            // part of theirs then.
+            if parts < PARTS_AT_ONCE && progress.take_part() {
+                parts += 1;
+                continue;
             }
             // hyper waits for a first request even when it was told to stop.
             if told_to_stop && progress.phase() == Phase::Idle {

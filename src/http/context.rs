@@ -171,6 +171,12 @@ impl ConnectionSlot {
         Self { number, stop, connections, registered: Cell::new(false) }
     }
 
+    /// How many connections the thread has.
+    pub(super) fn count(&self) -> usize {
+        // Ordering: a number that stands by itself.
+        self.connections.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.stopping.get()
     }

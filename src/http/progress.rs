@@ -40,11 +40,18 @@ pub(super) struct Progress {
     since: Cell<Instant>,
     /// Bytes of the next request came before the answer to this one.
     early: Cell<bool>,
+    /// Bytes came since somebody asked.
+    part_came: Cell<bool>,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { phase: Cell::new(Phase::Idle), since: Cell::new(Instant::now()), early: Cell::new(false) }
+        Self {
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(Instant::now()),
+            early: Cell::new(false),
+            part_came: Cell::new(false),
+        }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -76,7 +83,13 @@ impl Progress {
         self.phase.set(if self.early.take() { Phase::Head } else { Phase::Idle });
     }
 
+    /// Whether bytes of a body came since the last call, which is not whole yet.
+    pub(super) fn take_part(&self) -> bool {
+        self.part_came.take() && self.phase.get() == Phase::Request
+    }
+
     fn bytes_came(&self) {
+        self.part_came.set(true);
         match self.phase.get() {
             Phase::Idle => {
                 self.since.set(Instant::now());

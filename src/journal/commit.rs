@@ -23,6 +23,10 @@ use crate::planted::{Bug, is_planted};
 /// How old the watermarks in the journal may be when a commit passes by.
 const WATERMARKS_EVERY: Duration = Duration::from_millis(250);
 
+/// A page of the system's cache.
+const PAGE: u64 = 4096;
+static ZEROS: [u8; (ALIGN + PAGE) as usize] = [0; (ALIGN + PAGE) as usize];
+
 /// What one shard has for the next commit. Cleared and filled again, it allocates only while it
 /// grows.
 #[derive(Debug, Default)]
@@ -129,8 +133,12 @@ impl Writer {
         };
 
         CommitHead::encode(&mut self.heads, current.head.salt, self.commit, &self.extents);
-        let padding = [0; ALIGN as usize];
-        let padding = &padding[..padded as usize - self.heads.len() - bytes];
+        // On to the end of a page, with what is there anyway or is not needed: else the system would have to
+        // read the page first.
+        let end = self.at + padded;
+        let rest_of_page = end.next_multiple_of(PAGE).min(current.end()) - end;
+        let padding = padded as usize - self.heads.len() - bytes + rest_of_page as usize;
+        let padding = &ZEROS[..padding];
         let mut parts = SmallVec::<[IoSlice<'_>; 16]>::new();
         parts.push(IoSlice::new(&self.heads));
         parts.extend(members.iter().map(|(_, pending)| IoSlice::new(&pending.records)));

@@ -13,8 +13,13 @@ use std::{
     sync::Arc,
 };
 
-/// How much is zeroed with one write.
-const ZEROS: usize = 256 << 10;
+/// What is written at a time to zero a file.
+static ZERO: Zeros = Zeros([0; 256 << 10]);
+
+/// Zeros that stand where writes past the page cache want them.
+#[repr(align(4096))]
+struct Zeros([u8; 256 << 10]);
+
 /// How much of it waits for the disk at a time: commits that are synced meanwhile wait behind it.
 const ZEROS_UNSYNCED: u64 = 4 << 20;
 
@@ -159,7 +164,7 @@ impl Fs for Disk {
         let file = Self::options().create_new(true).open(self.dir.join(name))?;
         // Written, not only allocated: the first write to an extent that was only allocated changes
         // metadata, and each sync would have to wait for that.
-        let filled = allocate(&file, bytes).and_then(|()| zero(&file, bytes));
+        let filled = allocate(&file, bytes).and_then(|()| zero(&file, &self.dir.join(name), bytes));
         if let Err(error) = filled {
             drop(file);
             // Should this fail too, the next start finds the file and knows what it is.
@@ -201,18 +206,43 @@ fn allocate(file: &fs::File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn zero(file: &fs::File, bytes: u64) -> io::Result<()> {
-    static ZERO: [u8; ZEROS] = [0; ZEROS];
-    let mut at = 0;
+/// Fills a file with zeros: past the page cache where that is possible, since nobody reads them, and what
+/// it takes of the processor and of the disk's queue is then the least.
+fn zero(file: &fs::File, path: &Path, bytes: u64) -> io::Result<()> {
+    let mut at = zero_directly(path, bytes)?;
     while at < bytes {
-        let length = (bytes - at).min(ZEROS as u64);
-        file.write_all_at(&ZERO[..length as usize], at)?;
+        let length = (bytes - at).min(ZERO.0.len() as u64);
+        file.write_all_at(&ZERO.0[..length as usize], at)?;
         at += length;
-        if at.is_multiple_of(ZEROS_UNSYNCED) {
-            file.sync_data()?;
-        }
+        sync_zeros(file, at)?;
     }
     Ok(())
+}
+
+/// Syncs now and then, so that a commit does not find all of them in the disk's own queue.
+fn sync_zeros(file: &fs::File, at: u64) -> io::Result<()> {
+    if at.is_multiple_of(ZEROS_UNSYNCED) { file.sync_data() } else { Ok(()) }
+}
+
+/// Writes zeros past the page cache, and returns how far; 0 where the file system cannot do that.
+fn zero_directly(path: &Path, bytes: u64) -> io::Result<u64> {
+    let flags = rustix::fs::OFlags::DIRECT | rustix::fs::OFlags::NOFOLLOW;
+    let Ok(file) = fs::OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path) else {
+        return Ok(0);
+    };
+    let mut at = 0;
+    while at + ZERO.0.len() as u64 <= bytes {
+        match file.write_all_at(&ZERO.0, at) {
+            Ok(()) => {
+                at += ZERO.0.len() as u64;
+                sync_zeros(&file, at)?;
+            }
+            // A wish for another alignment, say.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(at)
 }
 
 impl File for fs::File {

@@ -109,7 +109,7 @@ impl Journal {
         let moved = shared.lanes.iter().any(|lane| lane.stored.get() != lane.durable.get());
         if moved && !shared.group.is_failed() && shared.has_place() {
             // A failure is told to every shard that commits, and there ends the process.
-            let _ = shared.join(shared.shards, Pending::watermarks());
+            let _ = shared.join(shared.shards, Pending::watermarks(), |_| false);
         }
     }
 
@@ -132,7 +132,7 @@ impl Journal {
 impl Shared {
     /// Nothing is committed any more.
     fn fail(&self) {
-        let _ = self.group.commit(self.shards, Pending::default(), |_| false);
+        let _ = self.group.commit(self.shards, Pending::default(), |_| false, |_| false);
     }
 
     /// Whether a commit of watermarks has somewhere to go.

@@ -178,15 +178,25 @@ impl Journal {
     }
 
     /// Writes and syncs what a shard has, together with whatever the others have; the number of its
-    /// first record. Blocks.
+    /// first record. Blocks, also for shards of which `is_coming` says that they are about to commit.
     ///
     /// # Errors
     /// [`Failed`] where it could not be written or synced, and ever after: what is on the disk is
     /// then unknown, nothing may be acknowledged, and the process should end.
-    pub fn commit(&self, shard: usize, pending: &mut Pending) -> Result<u64, Failed> {
+    pub fn commit(
+        &self,
+        shard: usize,
+        pending: &mut Pending,
+        is_coming: impl Fn(usize) -> bool,
+    ) -> Result<u64, Failed> {
         pending.seal();
-        *pending = self.shared.join(shard, std::mem::take(pending))?;
+        *pending = self.shared.join(shard, std::mem::take(pending), is_coming)?;
         Ok(pending.first())
+    }
+
+    /// To be called where a shard is not about to commit any more, and did not.
+    pub fn look_again(&self) {
+        self.shared.group.look_again();
     }
 
     /// The reader of a shard's lane.
@@ -231,8 +241,8 @@ impl Journal {
 }
 
 impl Shared {
-    fn join(&self, member: usize, pending: Pending) -> Result<Pending, Failed> {
-        self.group.commit(member, pending, |members| {
+    fn join(&self, member: usize, pending: Pending, is_coming: impl Fn(usize) -> bool) -> Result<Pending, Failed> {
+        self.group.commit(member, pending, is_coming, |members| {
             let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             match writer.write(self, members) {
                 Ok(()) => true,

@@ -22,6 +22,8 @@ use crate::sync::Watermark;
 /// Fewer waiting requests than this are never looked through for those that have gone away.
 const WAITING_MIN: usize = 1024;
 
+/// At so many bytes a chunk is full.
+pub(super) const CHUNK_BYTES: usize = 200 << 10;
 /// A chunk whose buffer has become larger than this is not used again.
 const KEPT_BYTES_MAX: usize = 256 << 10;
 

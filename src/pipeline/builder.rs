@@ -186,18 +186,20 @@ impl Builder {
             prepared: watch::Sender::new(false),
         });
         let former_stored = Arc::new(Barrier::new(shards));
-        let (mut ends, mut workers, mut flushers) = (Vec::new(), Vec::new(), Vec::new());
+        let (ends, queues): (Vec<_>, Vec<_>) =
+            (0..shards).map(|_| Shard::new(self.options.queue)).map(|(shard, queue)| (Arc::new(shard), queue)).unzip();
+        let ends: Arc<[Arc<Shard>]> = ends.into();
+        let (mut workers, mut flushers) = (Vec::new(), Vec::new());
         #[cfg(test)]
         let mut backlogs = Vec::new();
-        for index in 0..shards {
-            let (shard, queue) = Shard::new(self.options.queue);
-            let (shard, backlog) = (Arc::new(shard), Arc::new(Backlog::new(journal.synced(index))));
+        for (index, queue) in queues.into_iter().enumerate() {
+            let backlog = Arc::new(Backlog::new(journal.synced(index)));
             #[cfg(test)]
             backlogs.push(Arc::clone(&backlog));
             let worker = Worker {
                 index,
                 queue,
-                shard: Arc::clone(&shard),
+                shards: Arc::clone(&ends),
                 journal: journal.clone(),
                 backlog: Arc::clone(&backlog),
                 metrics: Arc::clone(&metrics),
@@ -214,7 +216,6 @@ impl Builder {
                 former_stored: Arc::clone(&former_stored),
             };
             flushers.push(runtime.spawn(flusher.run()));
-            ends.push(shard);
         }
         let keeper = start_keeper(journal.clone()).map_err(system("no thread for the journal"))?;
         runtime.spawn(upkeep::prepare(Arc::clone(&store)));
@@ -227,7 +228,7 @@ impl Builder {
             run,
             intakes: AtomicU16::new(0),
             gate: Gate::new(),
-            shards: ends.into(),
+            shards: ends,
             journal,
             #[cfg(test)]
             backlogs,

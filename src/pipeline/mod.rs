@@ -127,7 +127,7 @@ struct Inner {
     run: u32,
     intakes: AtomicU16,
     gate: Gate,
-    shards: Box<[Arc<Shard>]>,
+    shards: Arc<[Arc<Shard>]>,
     journal: Journal,
     #[cfg(test)]
     backlogs: Vec<Arc<backlog::Backlog>>,
@@ -284,7 +284,7 @@ impl std::fmt::Debug for Inner {
 impl Inner {
     /// Ends the shards' queues. Called once, by whoever was last inside the closed gate.
     fn seal(&self) {
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             shard.send(Message::Close);
             shard.wake();
         }

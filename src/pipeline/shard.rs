@@ -26,6 +26,9 @@ use crate::{
 
 /// Most chunks that are committed together.
 const COMMIT_CHUNKS: usize = 1024;
+/// With fewer bytes a worker waits for other shards that are about to commit: a sync costs more than all
+/// that is before it then.
+const WAITS_BELOW_BYTES: usize = 64 << 10;
 /// A commit's buffer that has become larger than this is given up.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 /// Most chunks that wait to be used again: some more than are on their way at a time.
@@ -92,6 +95,11 @@ impl Shard {
         }
     }
 
+    /// Whether the worker has something to look at.
+    fn has_messages(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Has the worker look at what was sent.
     pub(super) fn wake(&self) {
         // One that has not begun looks before it sleeps.
@@ -106,7 +114,8 @@ impl Shard {
 pub(super) struct Worker {
     pub(super) index: usize,
     pub(super) queue: flume::Receiver<Message>,
-    pub(super) shard: Arc<Shard>,
+    /// All shards; its own is the one at `index`.
+    pub(super) shards: Arc<[Arc<Shard>]>,
     pub(super) journal: Journal,
     pub(super) backlog: Arc<Backlog>,
     pub(super) metrics: Arc<Metrics>,
@@ -123,7 +132,7 @@ impl Worker {
         thread::Builder::new().name(format!("shard-{}", self.index)).spawn(move || {
             let _guard = AbortOnPanic("shard worker");
             // Nobody else sets it.
-            let _ = self.shard.worker.set(thread::current());
+            let _ = self.shard().worker.set(thread::current());
             wake_without_preempting();
             self.work();
             self.metrics.worker_stopped();
@@ -141,17 +150,20 @@ impl Worker {
             is_open = self.gather(&mut chunks, &mut pending);
             if pending.events() > 0 {
                 assert!(!is_planted(Bug::PanicInShard) || self.metrics.journaled() < 1000, "a planted panic");
-                let Ok(first) = self.journal.commit(self.index, &mut pending) else {
+                let waits = pending.bytes() < WAITS_BELOW_BYTES;
+                let is_coming =
+                    |member: usize| waits && self.shards.get(member).is_some_and(|shard| shard.has_messages());
+                let Ok(first) = self.journal.commit(self.index, &mut pending, is_coming) else {
                     // It is not known what is on the disk. The connections break, clients ask again.
                     tracing::error!("the journal failed; the process ends, and a restart recovers what is there");
                     std::process::abort();
                 };
-                self.shard.credits.give_back(Amount { events: pending.events(), bytes: pending.bytes() as u64 });
+                self.shard().credits.give_back(Amount { events: pending.events(), bytes: pending.bytes() as u64 });
                 let mut next = first;
                 for mut chunk in chunks.drain(..) {
                     acknowledge(next, &mut chunk, &mut recent, &mut waiting);
                     next += chunk.events as u64;
-                    self.shard.give_back(chunk);
+                    self.shard().give_back(chunk);
                 }
                 self.backlog.release(next, waiting.drain(..));
                 self.metrics.shard(self.index).journaled(Micros::now().0);
@@ -159,7 +171,13 @@ impl Worker {
             }
             pending.clear(KEPT_BYTES_MAX);
         }
+        // Whoever saw the last message in the queue, and waits for a commit of ours, shall not any longer.
+        self.journal.look_again();
         self.backlog.close();
+    }
+
+    fn shard(&self) -> &Shard {
+        &self.shards[self.index]
     }
 
     /// The next message; `None` where nobody is left to send any.

@@ -41,6 +41,8 @@ pub enum Bug {
     IgnoresTheFailure,
     /// Who waits for a turn leads it although one has failed.
     ForgetsTheFailure,
+    /// A member that does not come after all tells nobody.
+    LeavesWithoutAWord,
 }
 
 thread_local! {

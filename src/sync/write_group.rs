@@ -2,8 +2,8 @@
 //! all that was handed in. The shards' workers are its members, and the keeper.
 //!
 //! # Protocol
-//! A member hands in its item. Where nobody leads, it leads: it takes what all members have handed
-//! in, lets go of the lock, and writes and syncs. The others' items gather meanwhile, and one of
+//! A member hands in its item. Where nobody leads, and no other is about to hand in, it leads: it takes
+//! what all members have handed in, lets go of the lock, and writes and syncs. The others' items gather meanwhile, and one of
 //! their members leads next. When the leader is back, the members of its group are acknowledged,
 //! and no others, and everybody who waits looks again. All of this is one state under one lock,
 //! and who waits holds the lock from its look until it sleeps: so no wake-up falls in between.
@@ -75,20 +75,30 @@ impl<T> WriteGroup<T> {
     /// true. That is the call of any member: of this one, where it finds nobody leading. It gets
     /// all that was handed in until then, by member, and runs while no other does.
     ///
+    /// Nobody begins to lead while `is_coming` is true of a member that has not handed in: two halves
+    /// would cost two syncs. Such a member must hand in soon, or call [`WriteGroup::look_again`] when it
+    /// has become false otherwise.
+    ///
     /// # Errors
     /// A call of `lead` that had it returned false or panicked, or another one did so before: the
     /// item may or may not be on the disk, and is gone.
     ///
     /// # Panics
     /// `member` is not one of the group's, or is in here already.
-    pub fn commit(&self, member: usize, item: T, lead: impl FnOnce(&mut [(usize, T)]) -> bool) -> Result<T, Failed> {
+    pub fn commit(
+        &self,
+        member: usize,
+        item: T,
+        is_coming: impl Fn(usize) -> bool,
+        lead: impl FnOnce(&mut [(usize, T)]) -> bool,
+    ) -> Result<T, Failed> {
         let mut state = self.lock();
         if state.failed {
             return Err(Failed);
         }
         assert!(matches!(state.places[member], Place::Empty), "member {member} hands in one item at a time");
         state.places[member] = Place::HandedIn(item);
-        while state.is_led() && !state.is_settled(member) {
+        while (state.is_led() || state.is_early(&is_coming)) && !state.is_settled(member) {
             #[cfg(loom)]
             if super::planted::is_planted(super::Bug::SleepsOnAnOldLook) {
                 drop(state);
@@ -104,6 +114,17 @@ impl<T> WriteGroup<T> {
         turn.synced = lead(&mut turn.items);
         drop(turn);
         self.lock().settle(member)
+    }
+
+    /// Has those who wait look again whether somebody is coming.
+    pub fn look_again(&self) {
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::LeavesWithoutAWord) {
+            return;
+        }
+        // Under the lock: nobody is between its look and its sleep.
+        let _state = self.lock();
+        self.changed.notify_all();
     }
 
     /// Whether a call of `lead` has failed.
@@ -125,6 +146,12 @@ impl<T> State<T> {
             return false;
         }
         self.led
+    }
+
+    /// Whether a member is still to hand in for the next turn.
+    fn is_early(&self, is_coming: &impl Fn(usize) -> bool) -> bool {
+        let not_in = |place: &Place<T>| matches!(place, Place::Empty | Place::Done(_));
+        self.places.iter().enumerate().any(|(member, place)| not_in(place) && is_coming(member))
     }
 
     /// Whether there is an answer for `member`.
@@ -215,136 +242,4 @@ impl<T> Drop for Turn<'_, T> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use std::{
-        panic::{AssertUnwindSafe, catch_unwind},
-        sync::{Barrier, mpsc},
-        thread,
-    };
-
-    use super::*;
-
-    /// What a member got; nothing where it panicked.
-    type Answer = Option<Result<u32, Failed>>;
-
-    /// Whether an item of `member` waits for somebody to lead.
-    fn has_handed_in(group: &WriteGroup<u32>, member: usize) -> bool {
-        matches!(group.lock().places[member], Place::HandedIn(_))
-    }
-
-    /// Member 1 leads, until `end` tells how its turn ends, while members 2 and 0 hand in theirs, one
-    /// after the other; `later` is how a lead call of theirs ends. Returns the answers by member, and
-    /// what was led, in turn.
-    fn two_turns(end: impl FnOnce() -> bool + Send, later: bool) -> ([Answer; 3], Vec<Vec<u32>>) {
-        let group = WriteGroup::new(3);
-        let both = Barrier::new(2);
-        let (led, all_led) = mpsc::channel();
-        let note = |led: &mpsc::Sender<_>, items: &mut [(usize, u32)]| {
-            led.send(items.iter().map(|(_, item)| *item).collect::<Vec<_>>()).expect("this test listens");
-        };
-        let answers = thread::scope(|scope| {
-            let (group, both, leader_led) = (&group, &both, led.clone());
-            let leader = scope.spawn(move || {
-                group.commit(1, 11, |items| {
-                    note(&leader_led, items);
-                    both.wait();
-                    both.wait();
-                    end()
-                })
-            });
-            both.wait();
-            let others = [2, 0].map(|member| {
-                let led = led.clone();
-                let other = scope.spawn(move || {
-                    group.commit(member, 10 + member as u32, |items| {
-                        note(&led, items);
-                        later
-                    })
-                });
-                while !has_handed_in(group, member) {
-                    thread::yield_now();
-                }
-                other
-            });
-            both.wait();
-            let [two, zero] = others.map(|other| other.join().ok());
-            [zero, leader.join().ok(), two]
-        });
-        drop(led);
-        (answers, all_led.iter().collect())
-    }
-
-    #[test]
-    fn what_came_while_one_led_is_led_together_by_the_next() {
-        let (answers, led) = two_turns(|| true, true);
-        assert_eq!(answers, [Some(Ok(10)), Some(Ok(11)), Some(Ok(12))]);
-        assert_eq!(led, [vec![11], vec![10, 12]]);
-    }
-
-    #[test]
-    fn a_failure_is_final_for_those_who_wait_as_well() {
-        let (answers, led) = two_turns(|| false, true);
-        assert_eq!(answers, [Some(Err(Failed)); 3]);
-        assert_eq!(led, [[11]], "nobody leads after a failure");
-    }
-
-    #[test]
-    fn a_later_failure_takes_no_acknowledgement_back() {
-        let (answers, _) = two_turns(|| true, false);
-        assert_eq!(answers, [Some(Err(Failed)), Some(Ok(11)), Some(Err(Failed))]);
-    }
-
-    #[test]
-    fn a_leader_that_panics_has_failed_and_nobody_hangs() {
-        let (answers, led) = two_turns(|| panic!("the disk is on fire"), true);
-        assert_eq!(answers, [Some(Err(Failed)), None, Some(Err(Failed))]);
-        assert_eq!(led, [[11]]);
-    }
-
-    #[test]
-    fn a_group_that_failed_leads_no_more() {
-        let group = WriteGroup::new(1);
-        assert_eq!(group.commit(0, "first", |_| true), Ok("first"));
-        assert!(!group.is_failed());
-        assert_eq!(group.commit(0, "second", |_| false), Err(Failed));
-        assert!(group.is_failed());
-        assert_eq!(group.commit(0, "third", |_| unreachable!("nobody leads")), Err(Failed));
-    }
-
-    #[test]
-    fn a_member_that_is_inside_cannot_come_again() {
-        let group = WriteGroup::new(1);
-        let again = catch_unwind(AssertUnwindSafe(|| group.commit(0, 1, |_| group.commit(0, 2, |_| true).is_ok())));
-        assert!(again.is_err());
-        assert!(group.is_failed());
-    }
-
-    #[test]
-    fn the_leader_may_change_the_items_and_uses_the_same_room_each_time() {
-        let group = WriteGroup::new(2);
-        let room = group.lock().spare.as_ptr();
-        for turn in 0..3 {
-            let doubled = group.commit(1, turn, |items| {
-                assert_eq!(items.as_ptr(), room);
-                items.iter_mut().for_each(|(_, item)| *item *= 2);
-                true
-            });
-            assert_eq!(doubled, Ok(turn * 2));
-        }
-    }
-
-    #[test]
-    fn many_turns_of_many_members_end() {
-        let group = WriteGroup::new(4);
-        thread::scope(|scope| {
-            for member in 0..4 {
-                let group = &group;
-                scope.spawn(move || {
-                    for turn in 0..2_000 {
-                        assert_eq!(group.commit(member, (member, turn), |_| true), Ok((member, turn)));
-                    }
-                });
-            }
-        });
-    }
-}
+mod tests;

@@ -55,7 +55,7 @@ fn write(journal: &Journal, shard: usize, numbers: std::ops::Range<u64>) {
     assert!(journal.promise(journal.cost(records.len() as u64)));
     let mut pending = Pending::default();
     pending.push(&records, events, journal.cost(records.len() as u64));
-    journal.commit(shard, &mut pending).unwrap();
+    journal.commit(shard, &mut pending, |_| false).unwrap();
 }
 
 fn view(dir: &Path) -> View {

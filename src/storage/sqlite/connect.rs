@@ -27,7 +27,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 const CHECKPOINT_PAGES: u32 = 32_768;
 
 /// Memory for pages of one connection, in KiB.
-const CACHE_KIB: i32 = 65_536;
+const CACHE_KIB: i32 = 131_072;
 
 /// Size to which the log's file is cut after a checkpoint that was long in coming, in bytes.
 const LOG_BYTES_KEPT: u32 = 256 << 20;
