@@ -19,6 +19,7 @@ mod body;
 mod connection;
 mod context;
 mod cors;
+mod exposition;
 mod ingest;
 mod listener;
 mod ops;

@@ -1,14 +1,15 @@
 //! What operators and their tools ask: metrics, health, liveness, readiness.
 
 use hyper::{
-    StatusCode,
-    header::{CONTENT_TYPE, HeaderValue},
+    HeaderMap, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, HeaderValue, VARY},
 };
 use serde::Serialize;
 
 use super::{
     answer::{self, Answer},
     context::IngestThread,
+    exposition::{self, Format},
     problem::Problem,
 };
 use crate::pipeline::JournalHealth;
@@ -22,9 +23,25 @@ enum Grade {
     Fail,
 }
 
-/// `GET /metrics`: everything counted, as JSON.
-pub(super) fn metrics(thread: &IngestThread) -> Answer {
-    answer::value(StatusCode::OK, &thread.pipeline().metrics())
+/// `GET /metrics`: everything counted, as JSON, or as Prometheus asks for it.
+pub(super) fn metrics(thread: &IngestThread, headers: &HeaderMap) -> Answer {
+    let mut response = match Format::asked_for(headers) {
+        Format::Json => answer::value(StatusCode::OK, &thread.pipeline().metrics()),
+        format => exposed(thread, format),
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_name(ACCEPT));
+    response
+}
+
+/// `GET /metrics/prometheus`: the same for those who cannot ask.
+pub(super) fn metrics_for_prometheus(thread: &IngestThread, headers: &HeaderMap) -> Answer {
+    exposed(thread, if Format::asked_for(headers) == Format::OpenMetrics { Format::OpenMetrics } else { Format::Text })
+}
+
+fn exposed(thread: &IngestThread, format: Format) -> Answer {
+    let mut response = answer::json(StatusCode::OK, exposition::write(thread.pipeline(), format));
+    response.headers_mut().insert(CONTENT_TYPE, format.media_type());
+    response
 }
 
 /// `GET /livez`: the process runs.

@@ -27,6 +27,7 @@ enum Resource<'a> {
     Batch,
     Event(&'a str),
     Metrics,
+    Prometheus,
     Health,
     Live,
     Ready,
@@ -38,6 +39,7 @@ impl<'a> Resource<'a> {
             "/events" => Self::Events,
             "/events/batch" => Self::Batch,
             "/metrics" => Self::Metrics,
+            "/metrics/prometheus" => Self::Prometheus,
             "/health" => Self::Health,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
@@ -51,7 +53,9 @@ impl<'a> Resource<'a> {
     fn allow(self) -> &'static str {
         match self {
             Self::Events | Self::Batch => "POST, OPTIONS",
-            Self::Event(_) | Self::Metrics | Self::Health | Self::Live | Self::Ready => "GET, HEAD, OPTIONS",
+            Self::Event(_) | Self::Metrics | Self::Prometheus | Self::Health | Self::Live | Self::Ready => {
+                "GET, HEAD, OPTIONS"
+            }
         }
     }
 }
@@ -104,7 +108,8 @@ async fn handle(
             progress.body_read();
             match resource {
                 Resource::Event(id) => query::event(thread.pipeline(), id).await,
-                Resource::Metrics => Ok(ops::metrics(thread)),
+                Resource::Metrics => Ok(ops::metrics(thread, &head.headers)),
+                Resource::Prometheus => Ok(ops::metrics_for_prometheus(thread, &head.headers)),
                 Resource::Health => Ok(ops::health(thread)),
                 Resource::Live => Ok(ops::live()),
                 Resource::Ready => ops::ready(thread),

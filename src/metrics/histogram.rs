@@ -35,14 +35,45 @@ impl Latencies {
     }
 }
 
-/// The merge of several [`Latencies`].
+/// The percentiles of several [`Latencies`] together.
 pub(super) fn merge<'a>(all: impl Iterator<Item = &'a Latencies>) -> Percentiles {
-    let mut sum = empty();
-    for latencies in all {
-        // Both have the same bounds, so nothing can lie outside.
-        let _ = sum.add(&*lock(&latencies.0));
+    Percentiles::of(&Distribution::merge(all).0)
+}
+
+/// Values that were seen since the start, whole: in µs where they are times.
+#[derive(Clone, Debug)]
+pub struct Distribution(Histogram<u64>);
+
+impl Distribution {
+    pub(super) fn merge<'a>(all: impl Iterator<Item = &'a Latencies>) -> Self {
+        let mut sum = empty();
+        for latencies in all {
+            // Both have the same bounds, so nothing can lie outside.
+            let _ = sum.add(&*lock(&latencies.0));
+        }
+        Self(sum)
     }
-    Percentiles::of(&sum)
+
+    /// How many values were seen.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Their sum, to two significant digits.
+    pub fn sum(&self) -> f64 {
+        if self.0.is_empty() { 0.0 } else { self.0.mean() * self.0.len() as f64 }
+    }
+
+    /// For each of the bounds, which grow, how many values lay above the bound before it and not above it
+    /// itself, to two significant digits; at the end how many lay above all of them.
+    pub fn between(&self, bounds: &[u64]) -> Vec<u64> {
+        let mut counts = vec![0; bounds.len() + 1];
+        for seen in self.0.iter_recorded() {
+            let place = bounds.partition_point(|bound| *bound < self.0.lowest_equivalent(seen.value_iterated_to()));
+            counts[place] += seen.count_at_value();
+        }
+        counts
+    }
 }
 
 /// A distribution of latencies, in ms; all zero where nothing was recorded.
@@ -113,6 +144,17 @@ mod tests {
         let all = merge([&latencies].into_iter());
         assert_eq!(all.count, 2);
         assert!(all.max >= 3_600_000.0, "{all:?}");
+    }
+
+    #[test]
+    fn a_distribution_counts_between_bounds_and_loses_nothing() {
+        let latencies = Latencies::default();
+        latencies.record([(1, 3), (1_000, 5), (1_001, 2), (50_000, 7), (u64::MAX, 1)]);
+        let all = Distribution::merge([&latencies].into_iter());
+        let counts = all.between(&[1, 1_100, 100_000]);
+        assert_eq!(counts, [3, 7, 7, 1]);
+        assert_eq!(all.count(), counts.iter().sum::<u64>());
+        assert!((all.sum() - 3_600_357_000.0).abs() < 36_000_000.0, "{}", all.sum());
     }
 
     #[test]

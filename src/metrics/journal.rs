@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::histogram::{Latencies, Percentiles, merge};
+use super::histogram::{Distribution, Latencies, Percentiles, merge};
 
 /// Counters of one journal.
 #[derive(Debug, Default)]
@@ -90,6 +90,11 @@ impl JournalMetrics {
     pub fn lost(&self, events: u64) {
         // Ordering: as above.
         self.lost_events.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// How long syncs took, in µs, and how many events commits had.
+    pub(super) fn distributions(&self) -> [Distribution; 2] {
+        [&self.syncs, &self.events].map(|values| Distribution::merge([values].into_iter()))
     }
 
     /// All of them.

@@ -24,7 +24,7 @@ mod journal;
 mod shard;
 mod snapshot;
 
-pub use histogram::Percentiles;
+pub use histogram::{Distribution, Percentiles};
 pub use ingest::IngestMetrics;
 pub use journal::{JournalCounts, JournalFigures, JournalMetrics};
 pub use shard::ShardMetrics;
@@ -34,6 +34,19 @@ use crate::sync::Padded;
 
 /// Over how long `events_per_second` is taken.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
+
+/// What was seen of times and sizes since the start, for those who want more than percentiles.
+#[derive(Clone, Debug)]
+pub struct Distributions {
+    /// From a request's receipt to its answer, in µs.
+    pub acknowledgement: Distribution,
+    /// From an event's receipt to its being stored, in µs.
+    pub storing: Distribution,
+    /// A sync of the journal, in µs.
+    pub sync: Distribution,
+    /// Events of a commit.
+    pub commit_events: Distribution,
+}
 
 /// All counters of one pipeline.
 #[derive(Debug)]
@@ -146,6 +159,17 @@ impl Metrics {
 
     fn processed(&self) -> u64 {
         self.shards.iter().map(|shard| shard.tally.snapshot().processed).sum()
+    }
+
+    /// All distributions, merged.
+    pub fn distributions(&self) -> Distributions {
+        let [sync, commit_events] = self.journal.distributions();
+        Distributions {
+            acknowledgement: Distribution::merge(lock(&self.ingest).iter().map(|thread| &thread.acknowledgement)),
+            storing: Distribution::merge(self.shards.iter().map(|shard| &shard.storing)),
+            sync,
+            commit_events,
+        }
     }
 
     /// Everything, merged. `queue_bytes` says how many bytes of records a shard holds: only its

@@ -69,7 +69,7 @@ use self::{
 use crate::{
     event::{Micros, Validator},
     journal::{self, Journal},
-    metrics::{DeadLettersSnapshot, Elsewhere, JournalSnapshot, Metrics, Snapshot},
+    metrics::{DeadLettersSnapshot, Distributions, Elsewhere, JournalSnapshot, Metrics, Snapshot},
     storage::Storage,
     sync::{Amount, Gate},
 };
@@ -188,6 +188,16 @@ impl Pipeline {
             dead_letters: self.inner.dead_letters_snapshot(),
         };
         self.inner.metrics.snapshot(&queue_bytes, elsewhere)
+    }
+
+    /// What was seen of times and sizes since the start.
+    pub fn distributions(&self) -> Distributions {
+        self.inner.metrics.distributions()
+    }
+
+    /// How this pipeline behaves; the number of shards is never 0.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
     }
 
     /// Whether the journal has room, how long the oldest event has waited for the store, and how many

@@ -14,4 +14,5 @@ mod journal;
 mod limits;
 mod load;
 mod ops;
+mod prometheus;
 mod shutdown;

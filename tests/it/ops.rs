@@ -41,6 +41,44 @@ fn metrics_have_the_eight_keys_and_the_law_holds() {
 }
 
 #[test]
+fn prometheus_reads_the_same_counts_in_its_own_formats() {
+    let server = Server::start(&[("shards", "2")]);
+    assert_eq!(server.post("/events", GOOD).status, 200);
+    assert_eq!(server.post("/events", "{}").status, 400);
+    let mut client = server.client();
+    let open_metrics =
+        ("Accept", "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2");
+    let text = ("Accept", "text/plain;version=0.0.4;q=1,*/*;q=0.1");
+    for (path, accept, media_type) in [
+        ("/metrics", open_metrics, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ("/metrics", text, "text/plain; version=0.0.4; charset=utf-8"),
+        ("/metrics/prometheus", ("Accept", "*/*"), "text/plain; version=0.0.4; charset=utf-8"),
+        ("/metrics/prometheus", open_metrics, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ] {
+        let answer = client.request("GET", path, &[accept], b"");
+        assert_eq!((answer.status, answer.header("content-type")), (200, media_type), "{path}");
+        let exposed = answer.text();
+        assert_eq!(exposed.ends_with("# EOF\n"), media_type.starts_with("application/"), "{exposed}");
+        for sample in [
+            "event_pipeline_events_received_total 1",
+            "event_pipeline_events_recovered_total 0",
+            "event_pipeline_events_processed_total 1",
+            "event_pipeline_events_failed_total 0",
+            "event_pipeline_current_queue_depth 0",
+            "event_pipeline_events_rejected_total 1",
+            "event_pipeline_active_workers 2",
+            "event_pipeline_store_up 1",
+            "event_pipeline_shard_depth_events{shard=\"1\"} 0",
+            "event_pipeline_acknowledgement_seconds_count 1",
+            "event_pipeline_storing_seconds_bucket{le=\"+Inf\"} 1",
+        ] {
+            assert!(exposed.lines().any(|line| line == sample), "{sample} is not among\n{exposed}");
+        }
+    }
+    assert_eq!(client.get("/metrics").header("vary"), "accept");
+}
+
+#[test]
 fn health_passes_with_the_store_and_warns_without_it() {
     let server = Server::start(&[]);
     assert_eq!(server.post("/events", GOOD).status, 200);
