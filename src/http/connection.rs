@@ -26,9 +26,9 @@ const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Most bytes that are buffered of a connection: a usual batch comes in one piece.
 const BUFFER_BYTES_MAX: usize = 32 << 10;
-/// The same for a connection of very many: a buffer that has grown stays, and all of them together shall
-/// not take more than the events do. A batch then comes in a few pieces.
-const BUFFER_BYTES_OF_MANY: usize = HEAD_BYTES_MAX;
+/// Most bytes of a read of one of very many connections, one less than hyper's smallest buffer: all of them
+/// together shall not take more than the events do. A batch then comes in a few pieces.
+const READ_BYTES_OF_MANY: usize = (8 << 10) - 1;
 /// Most parts of a body that are read before other connections have their turn.
 const PARTS_AT_ONCE: usize = 8;
 /// So many connections of one thread are very many.
@@ -77,9 +77,9 @@ enum End {
 /// Drives a connection to its end.
 pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: ConnectionSlot) {
     let progress = Rc::new(Progress::new());
-    let io = TokioIo::new(Watched { socket, progress: Rc::clone(&progress) });
+    let read_bytes_max = if slot.count() > VERY_MANY { READ_BYTES_OF_MANY } else { usize::MAX };
+    let io = TokioIo::new(Watched { socket, progress: Rc::clone(&progress), read_bytes_max });
     let handler = Handler { thread: Rc::clone(&thread), progress: Rc::clone(&progress) };
-    let buffer_bytes_max = if slot.count() > VERY_MANY { BUFFER_BYTES_OF_MANY } else { BUFFER_BYTES_MAX };
     let mut conn = http1::Builder::new()
         .half_close(true)
         // Not `pipeline_flush`: with bytes left to read, it would hold back the answer to a head that
@@ -88,7 +88,7 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
         .header_read_timeout(None)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
-        .max_buf_size(buffer_bytes_max)
+        .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(io, handler);
 
     let end = drive(&mut conn, &progress, &thread, &slot).await;

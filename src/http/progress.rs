@@ -106,12 +106,22 @@ impl Progress {
 pub(super) struct Watched {
     pub(super) socket: TcpStream,
     pub(super) progress: Rc<Progress>,
+    /// Most bytes of one read: hyper makes its buffer larger when it was filled, and never smaller again.
+    pub(super) read_bytes_max: usize,
 }
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        let read = if buf.remaining() <= self.read_bytes_max {
+            Pin::new(&mut self.socket).poll_read(cx, buf)
+        } else {
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(self.read_bytes_max));
+            let read = Pin::new(&mut self.socket).poll_read(cx, &mut part);
+            let came = part.filled().len();
+            buf.advance(came);
+            read
+        };
         if buf.filled().len() > before {
             self.progress.bytes_came();
         }
@@ -142,5 +152,38 @@ impl AsyncWrite for Watched {
 
     fn is_write_vectored(&self) -> bool {
         self.socket.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_comes_is_read_in_parts_of_so_many_bytes_and_noted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let sent: Vec<u8> = (0..100).collect();
+        client.write_all(&sent).await.unwrap();
+        drop(client);
+
+        let progress = Rc::new(Progress::new());
+        let mut watched = Watched { socket, progress: Rc::clone(&progress), read_bytes_max: 30 };
+        let mut buffer = [0; 64];
+        let first = watched.read(&mut buffer).await.unwrap();
+        assert!((1..=30).contains(&first), "{first}");
+        assert_eq!(progress.phase(), Phase::Head);
+        assert!(!progress.take_part(), "no body is read yet");
+        progress.request();
+        let mut came = buffer[..first].to_vec();
+        watched.read_to_end(&mut came).await.unwrap();
+        assert_eq!(came, sent);
+        assert!(progress.take_part() && !progress.take_part(), "told once");
     }
 }

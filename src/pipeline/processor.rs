@@ -44,18 +44,21 @@ impl<'a> Fields<'a> {
     }
 
     /// A member whose value is `json`, which must be one valid JSON value.
+    #[inline]
     pub fn raw(&mut self, name: &'static str, json: &str) {
         self.name(name);
         self.text.push_str(json);
     }
 
     /// A member whose value is a whole number.
+    #[inline]
     pub fn number(&mut self, name: &'static str, value: i64) {
         self.name(name);
         self.text.push_str(itoa::Buffer::new().format(value));
     }
 
     /// A member whose value is a text that needs no escaping in JSON: ids, names of constants.
+    #[inline]
     pub fn plain(&mut self, name: &'static str, value: &str) {
         self.name(name);
         self.text.push('"');
@@ -64,6 +67,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A member whose value is a time, in RFC 3339 with microseconds.
+    #[inline]
     pub fn time(&mut self, name: &'static str, value: Micros) {
         match value.encode(&mut TimeBuffer::default()) {
             Some(text) => self.plain(name, text),
@@ -86,11 +90,14 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    #[inline]
     fn name(&mut self, name: &'static str) {
-        self.text.push_str(if self.first { "\"" } else { ",\"" });
+        if !std::mem::take(&mut self.first) {
+            self.text.push(',');
+        }
+        self.text.push('"');
         self.text.push_str(name);
         self.text.push_str("\":");
-        self.first = false;
     }
 }
 
