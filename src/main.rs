@@ -12,7 +12,7 @@ fn main() -> ExitCode {
 }
 
 /// The allocator asks for huge pages, of which mostly a part is used: an idle service takes three
-/// times the memory then, and a busy one is no faster (see `docs/PERFORMANCE.md`).
+/// times the memory then, and a busy one gains no more than the noise (see `docs/PERFORMANCE.md`).
 #[cfg(target_os = "linux")]
 fn use_small_pages() {
     // Where the system does not know of it, there are none to be had either.
