@@ -7,6 +7,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
     use_small_pages();
     event_pipeline::cli::run(std::env::args_os())
 }
@@ -18,6 +19,3 @@ fn use_small_pages() {
     // Where the system does not know of it, there are none to be had either.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
-
-#[cfg(not(target_os = "linux"))]
-fn use_small_pages() {}

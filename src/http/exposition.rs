@@ -182,7 +182,8 @@ impl Exposition {
 
     fn requests(&self, out: &mut Out<'_>) -> fmt::Result {
         let seen = &self.snapshot;
-        out.info("build", "The version that runs.", &[("version", env!("CARGO_PKG_VERSION"))])?;
+        let version = [([("version", env!("CARGO_PKG_VERSION").to_owned())], 1)];
+        out.family(Kind::Gauge, "build_info", "The version that runs.", None, version)?;
         out.gauge("uptime", "Time since the start.", Some(&Unit::Seconds), &seen.uptime_seconds)?;
         out.counter("events_duplicate", "Processed events that the store had already.", None, seen.events_duplicate)?;
         out.counter("events_rejected", "Events that were not valid, and never accepted.", None, seen.events_rejected)?;
@@ -197,9 +198,21 @@ impl Exposition {
         let shards = &self.snapshot.shards;
         out.gauge("active_workers", "Shard workers that run.", None, &self.snapshot.active_workers)?;
         let depths = shards.iter().map(|shard| ([("shard", shard.shard.to_string())], shard.current_queue_depth));
-        out.family("shard_depth_events", "Events of a shard that are neither stored nor failed.", None, depths)?;
+        out.family(
+            Kind::Gauge,
+            "shard_depth_events",
+            "Events of a shard that are neither stored nor failed.",
+            None,
+            depths,
+        )?;
         let bytes = shards.iter().map(|shard| ([("shard", shard.shard.to_string())], shard.queue_bytes));
-        out.family("shard_queue", "Records of a shard that the journal does not have yet.", Some(&Unit::Bytes), bytes)?;
+        out.family(
+            Kind::Gauge,
+            "shard_queue",
+            "Records of a shard that the journal does not have yet.",
+            Some(&Unit::Bytes),
+            bytes,
+        )?;
         let help = "The most that a shard holds until the journal has it.";
         out.gauge("shard_queue_capacity", help, Some(&Unit::Bytes), &self.queue_bytes)?;
         let help = "The most events that a shard holds until the journal has them.";
@@ -213,8 +226,8 @@ impl Exposition {
         out.gauge("journal_kept", "Stored events that stay for a replay.", Some(&Unit::Bytes), &figures.kept_bytes)?;
         let segments =
             [("live", figures.live_segments), ("kept", figures.kept_segments), ("blank", figures.blank_segments)];
-        let segments = segments.into_iter().map(|(state, count)| ([("state", state)], count));
-        out.family("journal_segments", "Files of the journal, by what they hold.", None, segments)?;
+        let segments = segments.into_iter().map(|(state, count)| ([("state", state.to_owned())], count as u64));
+        out.family(Kind::Gauge, "journal_segments", "Files of the journal, by what they hold.", None, segments)?;
         let oldest = self.snapshot.journal.oldest_unstored_seconds;
         out.gauge("journal_oldest_unstored", "How long the oldest event has waited.", Some(&Unit::Seconds), &oldest)?;
         out.counter("journal_commits", "Commits, each one write and one sync.", None, counts.commits)?;
@@ -239,12 +252,25 @@ impl Exposition {
         out.gauge("store_up", "Whether the store takes events: 1 or 0.", None, &u32::from(store.state == "up"))?;
         out.gauge("store_state", "How long the store has been so.", Some(&Unit::Seconds), &store.state_seconds)?;
         let retries = store.retries.iter().map(|(code, retries)| ([("code", code.clone())], *retries));
-        out.counters("store_retries", "Failed attempts to store, by the code of the server.", retries)?;
+        out.family(
+            Kind::Counter,
+            "store_retries",
+            "Failed attempts to store, by the code of the server.",
+            None,
+            retries,
+        )?;
         let letters = self.snapshot.dead_letters.iter();
         let letters =
             letters.map(|dead| ([("reason", dead.reason.to_owned()), ("code", dead.code.clone())], dead.letters));
-        out.family("dead_letters", "Dead letters that nobody has resolved yet.", None, letters)
+        out.family(Kind::Gauge, "dead_letters", "Dead letters that nobody has resolved yet.", None, letters)
     }
+}
+
+/// What the metrics of a family are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
 }
 
 /// Metrics, one after another.
@@ -256,51 +282,33 @@ impl Out<'_> {
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
-    fn counters<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl Iterator<Item = ([(&'static str, String); N], u64)>,
-    ) -> fmt::Result {
-        let mut values = values.peekable();
-        // A family without a sample would say nothing.
-        if values.peek().is_none() {
-            return Ok(());
-        }
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in values {
-            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
-        }
-        Ok(())
-    }
-
     fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: &impl EncodeGaugeValue) -> fmt::Result {
         self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(value)
     }
 
-    fn family<const N: usize, Label: prometheus_client::encoding::EncodeLabelValue>(
+    /// A metric for each of some labels; nothing at all where there are none.
+    fn family<const N: usize>(
         &mut self,
+        kind: Kind,
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        values: impl Iterator<Item = ([(&'static str, Label); N], impl EncodeGaugeValue)>,
+        values: impl IntoIterator<Item = ([(&'static str, String); N], u64)>,
     ) -> fmt::Result {
-        let mut values = values.peekable();
+        let mut values = values.into_iter().peekable();
         if values.peek().is_none() {
             return Ok(());
         }
-        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        let metric_type = if kind == Kind::Counter { MetricType::Counter } else { MetricType::Gauge };
+        let mut metric = self.0.encode_descriptor(name, help, unit, metric_type)?;
         for (labels, value) in values {
-            metric.encode_family(&labels)?.encode_gauge(&value)?;
+            let mut metric = metric.encode_family(&labels)?;
+            match kind {
+                Kind::Counter => metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
+                Kind::Gauge => metric.encode_gauge(&value)?,
+            }
         }
         Ok(())
-    }
-
-    /// A gauge that is always 1, for what its labels say.
-    fn info(&mut self, name: &str, help: &str, labels: &[(&'static str, &'static str); 1]) -> fmt::Result {
-        let name = format!("{name}_info");
-        let mut metric = self.0.encode_descriptor(&name, help, None, MetricType::Gauge)?;
-        metric.encode_family(labels)?.encode_gauge(&1_u32)
     }
 
     fn times(&mut self, name: &str, help: &str, times_us: &Distribution) -> fmt::Result {

@@ -39,9 +39,6 @@ pub struct Intake {
     /// The accepted events of the request at hand.
     accepted: Vec<(usize, Uuid)>,
     room: JournalRoom,
-    /// At so many bytes a chunk is handed over before the tick ends: no commit is to become larger than it
-    /// must, and no buffer too large to be used again.
-    chunk_bytes: usize,
     inside: bool,
     metrics: Arc<Padded<IngestMetrics>>,
     ids: Ids,
@@ -169,9 +166,8 @@ impl Intake {
         // Node, run, intake, and a counter: no two acceptances anywhere share a receipt.
         let receipts = u128::from(inner.identity.node) << 96 | u128::from(inner.run) << 64 | u128::from(number) << 48;
         let room = JournalRoom::new(inner.journal.clone());
-        let chunk_bytes = inner.journal.run_bytes().min(CHUNK_BYTES);
         let (parser, accepted, ids) = (Parser::default(), Vec::new(), Ids::default());
-        Self { inner, parser, outboxes, accepted, room, chunk_bytes, inside: false, metrics, ids, receipts }
+        Self { inner, parser, outboxes, accepted, room, inside: false, metrics, ids, receipts }
     }
 
     /// Judges a body's events and accepts the good ones, all or none. They are handed to their
@@ -252,11 +248,14 @@ impl Intake {
         let events = u32::try_from(events).expect("a request has fewer events than u32 holds");
         let is_crowded = level == AckLevel::Queued && self.is_crowded();
         let ticket = (level != AckLevel::Queued || is_crowded).then(|| Arc::new(Ticket::new(shards as u32, events)));
+        // More than this is handed over before the tick ends: no commit is to become larger than it must, and
+        // no buffer too large to be used again.
+        let chunk_bytes = self.inner.journal.run_bytes().min(CHUNK_BYTES);
         let mut is_large = false;
         for outbox in self.outboxes.iter_mut().filter(|outbox| !outbox.staged.is_empty()) {
             let promised = self.inner.journal.cost(outbox.amount().bytes);
             outbox.keep(promised, ticket.as_ref().map(|ticket| (ticket, level)));
-            is_large |= outbox.kept_bytes >= self.chunk_bytes;
+            is_large |= outbox.kept_bytes >= chunk_bytes;
         }
         if is_large {
             self.flush();

@@ -43,6 +43,8 @@ impl<'a> Fields<'a> {
         self.text.push('}');
     }
 
+    // These are inlined: a name is a constant where it is written, and is copied as one then.
+
     /// A member whose value is `json`, which must be one valid JSON value.
     #[inline]
     pub fn raw(&mut self, name: &'static str, json: &str) {

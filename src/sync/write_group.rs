@@ -3,8 +3,8 @@
 //!
 //! # Protocol
 //! A member hands in its item. Where nobody leads, and no other is about to hand in, it leads: it takes
-//! what all members have handed in, lets go of the lock, and writes and syncs. The others' items gather meanwhile, and one of
-//! their members leads next. When the leader is back, the members of its group are acknowledged,
+//! what all members have handed in, lets go of the lock, and writes and syncs. The others' items
+//! gather meanwhile, and one of their members leads next. When the leader is back, the members of its group are acknowledged,
 //! and no others, and everybody who waits looks again. All of this is one state under one lock,
 //! and who waits holds the lock from its look until it sleeps: so no wake-up falls in between.
 //! Members are few; waking all of them costs nothing beside a sync.

@@ -58,7 +58,7 @@ fn kind<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
 fn a_new_file_is_zeros_of_exactly_the_length_asked_for() {
     on_both(|fs| {
         // The lengths around what is zeroed with one write.
-        for bytes in [0, 1, 4096, (1 << 20) - 1, 1 << 20, (2 << 20) + 5] {
+        for bytes in [0, 1, 4096, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, (1 << 20) - 1, 1 << 20, (2 << 20) + 5] {
             let name = bytes.to_string();
             assert_eq!(fs.create(&name, bytes).unwrap().bytes().unwrap(), bytes, "{fs:?}");
             assert_eq!(read(fs, &name), vec![0; bytes as usize]);
