@@ -25,6 +25,15 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// How long a condition may take to come true without any progress.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
+/// Processor time that the process has used, user and system, in seconds.
+pub(crate) fn cpu_seconds(process: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name, which is the second field, may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').context("no process statistics")?;
+    let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    Ok(ticks / TICKS_PER_SECOND)
+}
+
 /// A process that is measured.
 pub(crate) struct Process {
     child: Child,
@@ -102,11 +111,7 @@ impl Process {
 
     /// Processor time that it has used, user and system, in seconds.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name, which is the second field, may hold spaces.
-        let (_, fields) = stat.rsplit_once(')').context("no process statistics")?;
-        let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-        Ok(ticks / TICKS_PER_SECOND)
+        cpu_seconds(self.child.id())
     }
 
     pub(crate) fn memory(&self) -> Result<Memory> {

@@ -12,7 +12,7 @@ use crate::{
     record::{Bound, Check, Content},
     rounds::{Series, Side, interleaved},
     say,
-    service::Process,
+    service::{Process, cpu_seconds},
     sides::{
         self, load_data,
         loader::{self, Way},
@@ -120,9 +120,15 @@ pub(crate) fn end_to_end(plan: &Plan, variable: &str) -> Result<Option<Found>> {
 
     let loader_label = format!("loader, connections {}, rows a statement {}", best.connections, best.rows);
     let plain = |rate: Result<f64>| rate.map(|rate| Stored { rate, cpu_us: 0.0 });
+    // This process does nothing but load meanwhile.
+    let loader_with_cpu = || {
+        let before = cpu_seconds(std::process::id())?;
+        let rate = loader(best)?;
+        Ok(Stored { rate, cpu_us: (cpu_seconds(std::process::id())? - before) * 1e6 / events as f64 })
+    };
     let mut sides = vec![
         Side::new("event-pipeline", || ours(events, 100)),
-        Side::new(loader_label.as_str(), || plain(loader(best))),
+        Side::new(loader_label.as_str(), loader_with_cpu),
         Side::new("event-pipeline, single events", || ours(singles, 1)),
         Side::new("naive", || plain(naive(100))),
         Side::new("naive, single events", || plain(naive(1))),
@@ -159,6 +165,7 @@ pub(crate) fn end_to_end(plan: &Plan, variable: &str) -> Result<Option<Found>> {
     all.extend(rates);
     all.push(cpu("event-pipeline: processor time", 0));
     all.push(cpu("event-pipeline, single events: processor time", 2));
+    all.push(cpu("loader: processor time", 1));
     let content = Content::Goal { checks, all };
     Ok(Some(Found { content, databases: vec![database.description()?] }))
 }

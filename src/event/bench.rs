@@ -1,6 +1,6 @@
 //! Where the events of one body are judged, and what is said of them in the end.
 //!
-//! Both parsers bring what they find here, so that it makes no difference which of them read the
+//! All parsers bring what they find here, so that it makes no difference which of them read the
 //! body.
 
 use uuid::Uuid;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 mod bench;
 mod encode;
 mod parse;
+mod plain;
 mod reject;
 mod rules;
 mod scan;

@@ -1,11 +1,13 @@
 //! From a request's body to its events, each judged alone.
 //!
-//! A body that is good JSON is parsed by simd-json, in a copy; the body itself stays as it was
-//! sent, and `data` is cut out of it. Whatever that parser refuses, and whatever is not shaped
-//! like events, is read again by the strict scanner, which finds the one event that is to blame
-//! or says where the grammar is broken. Both end in the same rules, and in the same answers.
+//! A body that is written plainly, as nearly all are, is read once, where it lies. Any other is parsed
+//! by simd-json, in a copy; the body itself stays as it was sent, and `data` is cut out of it. Whatever
+//! that parser refuses, and whatever is not shaped like events, is read again by the strict scanner,
+//! which finds the one event that is to blame or says where the grammar is broken. All three end in the
+//! same rules, and in the same answers.
 
 use super::bench::{Bench, BodyError, Judged, Shape, Stamp};
+use super::plain::PlainParser;
 use super::strict;
 use super::tape::TapeParser;
 use super::{Event, Validator};
@@ -13,6 +15,7 @@ use super::{Event, Validator};
 /// Parses and judges bodies, with buffers that are used again for the next.
 #[derive(Debug, Default)]
 pub struct Parser {
+    plain: PlainParser,
     tape: TapeParser,
 }
 
@@ -31,7 +34,7 @@ impl Parser {
         accept: &mut dyn FnMut(usize, &Event<'_>),
     ) -> Result<Judged, BodyError> {
         let mut bench = Bench { root: None, stamp, validator, accept, judged: Judged::default() };
-        if !self.tape.judge(body, shape, &mut bench) {
+        if !self.plain.judge(body, shape, &mut bench) && !self.tape.judge(body, shape, &mut bench) {
             strict::judge(body, shape, &mut bench)?;
         }
         Ok(bench.judged)

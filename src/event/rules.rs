@@ -1,6 +1,6 @@
 //! The contract's rules: from the fields of one event to the event, or to what is wrong with it.
 //!
-//! Both parsers end here, so a rule holds whichever of them read the body. What the rules let
+//! All parsers end here, so a rule holds whichever of them read the body. What the rules let
 //! pass is what every store takes; nothing is allocated for a good event.
 
 use uuid::Uuid;
@@ -28,14 +28,15 @@ pub(super) enum Field {
 impl Field {
     pub(super) const COUNT: usize = 6;
 
-    fn from_name(name: &str) -> Option<Self> {
+    /// The field of that name.
+    pub(super) fn from_bytes(name: &[u8]) -> Option<Self> {
         Some(match name {
-            "id" => Self::Id,
-            "type" => Self::Type,
-            "source" => Self::Source,
-            "timestamp" => Self::Timestamp,
-            "user_id" => Self::UserId,
-            "data" => Self::Data,
+            b"id" => Self::Id,
+            b"type" => Self::Type,
+            b"source" => Self::Source,
+            b"timestamp" => Self::Timestamp,
+            b"user_id" => Self::UserId,
+            b"data" => Self::Data,
             _ => return None,
         })
     }
@@ -123,9 +124,14 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The fields with these values, in their order, each of which stands once at most.
+    pub(super) fn found(values: [Value<'a>; Field::COUNT]) -> Self {
+        Self { values, ..Self::default() }
+    }
+
     /// Takes the field `name`, or remembers that it is one too many.
     pub(super) fn put(&mut self, name: &str, value: Value<'a>) {
-        let Some(field) = Field::from_name(name) else {
+        let Some(field) = Field::from_bytes(name.as_bytes()) else {
             let detail = || format!("an event has no field {}", quote(name));
             self.first_fault.get_or_insert_with(|| Fault::of_name(Code::UnknownField, name, detail()));
             return;

@@ -1,6 +1,6 @@
 //! The slow way from a body to its events, and the one that has the last word.
 //!
-//! Reads bodies that the fast parser does not take: those that are not JSON, those of a wrong
+//! Reads bodies that the fast parsers do not take: those that are not JSON, those of a wrong
 //! shape, and those in which a single event holds what no parser can make a value of. It works
 //! on the untouched body, in several passes, each of them linear.
 

@@ -1,4 +1,4 @@
-//! The fast way from a body to its events: simd-json's tape, walked once.
+//! The way from any good body to its events: simd-json's tape, walked once.
 //!
 //! The tape says what the body means, the structural marks say where it stands. Both list the
 //! same tokens in the same order, the marks with punctuation and the tape without, so that the

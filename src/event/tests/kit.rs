@@ -1,9 +1,10 @@
-//! Judging a body in a test: always both ways, which must agree.
+//! Judging a body in a test: always every way, which must agree.
 
 use proptest::test_runner::{Config, RngSeed};
 use uuid::Uuid;
 
 use crate::event::bench::Bench;
+use crate::event::plain::PlainParser;
 use crate::event::tape::TapeParser;
 use crate::event::{
     BodyError, Code, ContractOnly, Event, EventType, Judged, Micros, Parser, Receipt, Rejection, Shape, Source, Stamp,
@@ -136,7 +137,7 @@ impl Outcome {
     }
 }
 
-/// Judges `body` by the contract, with the parser and with its strict half alone.
+/// Judges `body` by the contract, with the parser and with each of its parts that takes the body.
 pub(super) fn judge(body: impl AsRef<[u8]>, shape: Shape) -> Outcome {
     judge_with(&mut Parser::default(), body, shape)
 }
@@ -150,7 +151,13 @@ pub(super) fn judge_with(parser: &mut Parser, body: impl AsRef<[u8]>, shape: Sha
         let mut bench = Bench { root: None, stamp, validator, accept, judged: Judged::default() };
         strict::judge(body, shape, &mut bench).map(|()| bench.judged)
     });
-    assert_eq!(outcome, strict, "the strict half judges otherwise: {}", String::from_utf8_lossy(body));
+    assert_eq!(outcome, strict, "the strict part judges otherwise: {}", String::from_utf8_lossy(body));
+    if let Some(plain) = judged_if_taken(|bench| PlainParser::default().judge(body, shape, bench)) {
+        assert_eq!(outcome, plain, "the plain part judges otherwise: {}", String::from_utf8_lossy(body));
+    }
+    if let Some(tape) = judged_if_taken(|bench| TapeParser::default().judge(body, shape, bench)) {
+        assert_eq!(outcome, tape, "the tape judges otherwise: {}", String::from_utf8_lossy(body));
+    }
     outcome
 }
 
@@ -161,21 +168,34 @@ pub(super) fn judge_by(validator: &dyn Validator, body: &str, shape: Shape) -> O
     })
 }
 
-/// Whether `body` can do without the strict half.
+/// Whether the parser for plain bodies takes `body`.
+pub(super) fn is_plain(body: &str, shape: Shape) -> bool {
+    judged_if_taken(|bench| PlainParser::default().judge(body.as_bytes(), shape, bench)).is_some()
+}
+
+/// Whether `body` can do without the strict part, also where it is not plain.
 pub(super) fn is_fast(body: &str, shape: Shape) -> bool {
     judge_fast(&mut TapeParser::default(), body, shape)
 }
 
-/// Judges `body` with the fast half alone, if that takes it.
+/// Judges `body` with the tape alone, if that takes it.
 pub(super) fn judge_fast(parser: &mut TapeParser, body: &str, shape: Shape) -> bool {
-    let mut bench = Bench {
-        root: None,
-        stamp: &mut TestStamp::default(),
-        validator: &ContractOnly,
-        accept: &mut |_, _| {},
-        judged: Judged::default(),
-    };
-    parser.judge(body.as_bytes(), shape, &mut bench)
+    judged_if_taken(|bench| parser.judge(body.as_bytes(), shape, bench)).is_some()
+}
+
+/// What a part of the parser makes of a body; `None` where it does not take it, and then it judged nothing.
+fn judged_if_taken(judge: impl FnOnce(&mut Bench<'_>) -> bool) -> Option<Outcome> {
+    let mut is_taken = false;
+    let outcome = collect(&ContractOnly, |stamp, validator, accept| {
+        let mut bench = Bench { root: None, stamp, validator, accept, judged: Judged::default() };
+        is_taken = judge(&mut bench);
+        Ok(bench.judged)
+    });
+    if !is_taken {
+        assert_eq!((outcome.taken.len(), outcome.result), (0, Ok(Judged::default())), "something was judged");
+        return None;
+    }
+    Some(outcome)
 }
 
 fn collect(

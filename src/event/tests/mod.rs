@@ -4,6 +4,7 @@ mod corpus;
 mod differential;
 mod hostile;
 mod kit;
+mod plain;
 mod record;
 mod shapes;
 mod times;
