@@ -31,6 +31,7 @@ mod progress;
 mod query;
 mod route;
 mod sse;
+mod tail;
 mod taken;
 mod thread;
 
