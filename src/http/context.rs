@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::Options;
 use crate::{
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     /// Shutdown has begun: not ready any more.
     pub(super) draining: AtomicBool,
+    /// As many permits as there may be more streams.
+    pub(super) streams: Arc<Semaphore>,
 }
 
 /// What the connections of one thread share.
@@ -70,6 +72,10 @@ impl IngestThread {
 
     pub(super) fn pipeline(&self) -> &Pipeline {
         &self.shared.pipeline
+    }
+
+    pub(super) fn streams(&self) -> &Arc<Semaphore> {
+        &self.shared.streams
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -1,6 +1,6 @@
 //! `GET /events/{id}`: an event, and how far it has come.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use hyper::{
     StatusCode,
@@ -22,14 +22,13 @@ use crate::{
 
 /// An event as it is read: the fields it was sent with, what was made of it, and its state.
 #[derive(Serialize)]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     id: Uuid,
     r#type: &'a str,
     source: &'a str,
     user_id: Option<&'a str>,
-    /// `data`, `timestamp`, and what the processors made.
     #[serde(flatten)]
-    processed_data: BTreeMap<String, Box<RawValue>>,
+    processed_data: Processed<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     processing_time_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,6 +39,23 @@ struct Document<'a> {
     /// Why it was refused, where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     dead: Option<Dead<'a>>,
+}
+
+/// `data`, `timestamp`, and what the processors made.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Processed<'a> {
+    /// The members of `processed_data`, in order of their names.
+    Stored(BTreeMap<String, Box<RawValue>>),
+    /// What is known of an event that was not processed, under the names that it will have in the store.
+    AsSent {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a RawValue>,
+        lag_ms: i64,
+        receipt: Cow<'a, str>,
+        received_at: String,
+        timestamp: Cow<'a, str>,
+    },
 }
 
 /// Why an event is dead.
@@ -91,7 +107,7 @@ fn document(stored: &StoredEvent) -> Document<'_> {
         r#type: &stored.kind,
         source: &stored.source,
         user_id: stored.user_id.as_deref(),
-        processed_data: members(stored.processed_data.as_deref()),
+        processed_data: Processed::Stored(members(stored.processed_data.as_deref())),
         processing_time_ms: stored.processing_time_ms,
         created_at: time(stored.created_at_s),
         processed_at: time(stored.processed_at_s),
@@ -100,14 +116,15 @@ fn document(stored: &StoredEvent) -> Document<'_> {
     }
 }
 
-fn journaled(event: &JournaledEvent) -> Document<'_> {
+/// An event that is in the journal, as far as is known here.
+pub(super) fn journaled(event: &JournaledEvent) -> Document<'_> {
     let lag_ms = (event.received.0 - event.occurred.0) / 1000;
     Document {
         id: event.id,
         r#type: event.kind,
         source: event.source,
         user_id: event.user_id.as_deref(),
-        processed_data: as_sent(&event.data, &event.timestamp, event.received, lag_ms, &event.receipt),
+        processed_data: as_sent(&event.data, &*event.timestamp, event.received, lag_ms, &*event.receipt),
         processing_time_ms: None,
         created_at: None,
         processed_at: None,
@@ -124,7 +141,7 @@ fn dead(letter: &DeadLetter) -> Document<'_> {
         r#type: letter.event.kind.as_str(),
         source: letter.event.source.as_str(),
         user_id: letter.event.user_id.as_deref(),
-        processed_data: as_sent(&letter.event.data, &timestamp, letter.received, lag_ms, &letter.receipt.to_string()),
+        processed_data: as_sent(&letter.event.data, timestamp, letter.received, lag_ms, letter.receipt.to_string()),
         processing_time_ms: None,
         created_at: None,
         processed_at: None,
@@ -140,26 +157,21 @@ fn dead(letter: &DeadLetter) -> Document<'_> {
 }
 
 /// What is known of an event that was not processed, under the names that it will have in the store.
-fn as_sent(
-    data: &str,
-    timestamp: &str,
+fn as_sent<'a>(
+    data: &'a str,
+    timestamp: impl Into<Cow<'a, str>>,
     received: Micros,
     lag_ms: i64,
-    receipt: &str,
-) -> BTreeMap<String, Box<RawValue>> {
-    // Nothing of this lacks a form in JSON; a member that did would only be missing.
-    let raw = |name: &str, json: String| Some((name.to_owned(), RawValue::from_string(json).ok()?));
-    let text = |text: &str| serde_json::Value::from(text).to_string();
-    [
-        raw("data", data.to_owned()),
-        raw("timestamp", text(timestamp)),
-        raw("received_at", text(&received.to_string())),
-        raw("lag_ms", lag_ms.to_string()),
-        raw("receipt", text(receipt)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    receipt: impl Into<Cow<'a, str>>,
+) -> Processed<'a> {
+    Processed::AsSent {
+        // It was JSON when it was accepted; a member that were none would only be missing.
+        data: serde_json::from_str(data).ok(),
+        lag_ms,
+        receipt: receipt.into(),
+        received_at: received.to_string(),
+        timestamp: timestamp.into(),
+    }
 }
 
 /// The members of `processed_data`; a row that others wrote may have none, or no object.

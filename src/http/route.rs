@@ -16,7 +16,7 @@ use super::{
     cors, ingest, ops,
     problem::Problem,
     progress::Progress,
-    query,
+    query, tail,
 };
 use crate::event::Shape;
 
@@ -25,6 +25,7 @@ use crate::event::Shape;
 enum Resource<'a> {
     Events,
     Batch,
+    Tail,
     Event(&'a str),
     Metrics,
     Prometheus,
@@ -38,6 +39,7 @@ impl<'a> Resource<'a> {
         Some(match path {
             "/events" => Self::Events,
             "/events/batch" => Self::Batch,
+            "/events/tail" => Self::Tail,
             "/metrics" => Self::Metrics,
             "/metrics/prometheus" => Self::Prometheus,
             "/health" => Self::Health,
@@ -53,15 +55,19 @@ impl<'a> Resource<'a> {
     fn allow(self) -> &'static str {
         match self {
             Self::Events | Self::Batch => "POST, OPTIONS",
-            Self::Event(_) | Self::Metrics | Self::Prometheus | Self::Health | Self::Live | Self::Ready => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::Tail
+            | Self::Event(_)
+            | Self::Metrics
+            | Self::Prometheus
+            | Self::Health
+            | Self::Live
+            | Self::Ready => "GET, HEAD, OPTIONS",
         }
     }
 }
 
 /// Answers a request, whatever it is.
-pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Progress, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Rc<Progress>, request: Request<Incoming>) -> Answer {
     let (mut head, body) = request.into_parts();
     let page = cors::Page::of(&thread.options().cors_origins, &head.headers);
     let handled = AssertUnwindSafe(handle(thread, progress, &mut head, body)).catch_unwind().await;
@@ -82,7 +88,7 @@ pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Progress, reque
 
 async fn handle(
     thread: &Rc<IngestThread>,
-    progress: &Progress,
+    progress: &Rc<Progress>,
     head: &mut Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
@@ -107,6 +113,7 @@ async fn handle(
             }
             progress.body_read();
             match resource {
+                Resource::Tail => tail::tail(thread, progress, head.uri.query()),
                 Resource::Event(id) => query::event(thread.pipeline(), id).await,
                 Resource::Metrics => Ok(ops::metrics(thread, &head.headers)),
                 Resource::Prometheus => Ok(ops::metrics_for_prometheus(thread, &head.headers)),
@@ -129,6 +136,7 @@ mod tests {
         assert_eq!(Resource::of("/events"), Some(Resource::Events));
         assert_eq!(Resource::of("/events/batch"), Some(Resource::Batch));
         assert_eq!(Resource::of("/events/x"), Some(Resource::Event("x")));
+        assert_eq!(Resource::of("/events/tail"), Some(Resource::Tail));
         for unknown in ["/", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
             assert_eq!(Resource::of(unknown), None, "{unknown}");
         }

@@ -16,3 +16,4 @@ mod load;
 mod ops;
 mod prometheus;
 mod shutdown;
+mod tail;

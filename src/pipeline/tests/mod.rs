@@ -7,4 +7,5 @@ mod gated_disk;
 mod kit;
 mod shutdown;
 mod store_faults;
+mod tail;
 mod workers;

@@ -1,6 +1,8 @@
 //! What the tests speak through: the server, a client, the stores.
 
 pub(crate) mod client;
+#[allow(dead_code, reason = "the tests of faults read no streams")]
+pub(crate) mod events;
 pub(crate) mod server;
 pub(crate) mod store;
 
