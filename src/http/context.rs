@@ -34,6 +34,8 @@ const BODY_BUFFER_BYTES_KEPT: usize = 64 << 10;
 pub(super) struct Shared {
     pub(super) pipeline: Pipeline,
     pub(super) options: Options,
+    /// The OpenAPI document.
+    pub(super) openapi: Bytes,
     /// Shutdown has begun: not ready any more.
     pub(super) draining: AtomicBool,
 }
@@ -70,6 +72,10 @@ impl IngestThread {
 
     pub(super) fn pipeline(&self) -> &Pipeline {
         &self.shared.pipeline
+    }
+
+    pub(super) fn openapi(&self) -> Bytes {
+        self.shared.openapi.clone()
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -16,12 +16,14 @@
 
 mod answer;
 mod body;
+mod code;
 mod connection;
 mod context;
 mod cors;
 mod exposition;
 mod ingest;
 mod listener;
+mod openapi;
 mod ops;
 mod options;
 mod problem;
@@ -32,4 +34,5 @@ mod taken;
 mod thread;
 
 pub use listener::Server;
+pub use openapi::document as openapi_document;
 pub use options::Options;

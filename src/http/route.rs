@@ -12,6 +12,7 @@ use hyper::{
 
 use super::{
     answer::{self, Answer},
+    code::RequestCode,
     context::IngestThread,
     cors, ingest, ops,
     problem::Problem,
@@ -31,6 +32,7 @@ enum Resource<'a> {
     Health,
     Live,
     Ready,
+    OpenApi,
 }
 
 impl<'a> Resource<'a> {
@@ -43,6 +45,7 @@ impl<'a> Resource<'a> {
             "/health" => Self::Health,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
+            "/openapi.json" => Self::OpenApi,
             _ => match path.strip_prefix("/events/") {
                 Some(id) if !id.is_empty() && !id.contains('/') => Self::Event(id),
                 _ => return None,
@@ -53,9 +56,13 @@ impl<'a> Resource<'a> {
     fn allow(self) -> &'static str {
         match self {
             Self::Events | Self::Batch => "POST, OPTIONS",
-            Self::Event(_) | Self::Metrics | Self::Prometheus | Self::Health | Self::Live | Self::Ready => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::Event(_)
+            | Self::Metrics
+            | Self::Prometheus
+            | Self::Health
+            | Self::Live
+            | Self::Ready
+            | Self::OpenApi => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -103,7 +110,7 @@ async fn handle(
         (&Method::GET | &Method::HEAD, resource) if !matches!(resource, Resource::Events | Resource::Batch) => {
             if !body.is_end_stream() {
                 let detail = "a GET or HEAD request has no body";
-                return Err(Problem::bad_request("invalid_parameter", detail).close());
+                return Err(Problem::bad_request(RequestCode::InvalidParameter, detail).close());
             }
             progress.body_read();
             match resource {
@@ -113,6 +120,7 @@ async fn handle(
                 Resource::Health => Ok(ops::health(thread)),
                 Resource::Live => Ok(ops::live()),
                 Resource::Ready => ops::ready(thread),
+                Resource::OpenApi => Ok(ops::openapi(thread)),
                 Resource::Events | Resource::Batch => Err(Problem::method_not_allowed(allow)),
             }
         }
@@ -122,7 +130,10 @@ async fn handle(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::http::{Options, openapi};
 
     #[test]
     fn paths_are_compared_whole() {
@@ -131,6 +142,30 @@ mod tests {
         assert_eq!(Resource::of("/events/x"), Some(Resource::Event("x")));
         for unknown in ["/", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
             assert_eq!(Resource::of(unknown), None, "{unknown}");
+        }
+    }
+
+    /// The paths that this file knows, as its own text has them.
+    fn paths() -> BTreeSet<String> {
+        let arms = include_str!("route.rs").lines().filter_map(|line| line.trim().split_once(" => Self::"));
+        let whole = arms.filter_map(|(path, _)| path.strip_prefix('"')?.strip_suffix('"')).map(str::to_owned);
+        whole.chain(["/events/{id}".to_owned()]).collect()
+    }
+
+    #[test]
+    fn every_route_is_in_the_openapi_document_and_every_path_of_that_is_a_route() {
+        let document = openapi::document(&Options::default());
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let documented = document["paths"].as_object().unwrap();
+        assert_eq!(documented.keys().cloned().collect::<BTreeSet<_>>(), paths());
+        for (path, operations) in documented {
+            let resource = Resource::of(&path.replace("{id}", "x")).unwrap();
+            let mut methods: Vec<_> = operations.as_object().unwrap().keys().map(|name| name.to_uppercase()).collect();
+            // OpenAPI has no need to say that HEAD works where GET does.
+            methods.extend(methods.contains(&"GET".to_owned()).then(|| "HEAD".to_owned()));
+            methods.push("OPTIONS".to_owned());
+            let allowed: BTreeSet<_> = resource.allow().split(", ").map(str::to_owned).collect();
+            assert_eq!(methods.into_iter().collect::<BTreeSet<_>>(), allowed, "{path}");
         }
     }
 }

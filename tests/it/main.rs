@@ -13,6 +13,7 @@ mod errors;
 mod journal;
 mod limits;
 mod load;
+mod openapi;
 mod ops;
 mod prometheus;
 mod shutdown;

@@ -1,6 +1,7 @@
 //! What the tests speak through: the server, a client, the stores.
 
 pub(crate) mod client;
+pub(crate) mod conformance;
 pub(crate) mod server;
 pub(crate) mod store;
 

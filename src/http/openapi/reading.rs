@@ -1,0 +1,70 @@
+//! The operations that read events.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{code::RequestCode, problem::Problem},
+    READING,
+    responses::{answer, reference, refusal, with_shared},
+};
+
+/// `GET /events/{id}`
+pub(super) fn by_id() -> Value {
+    json!({
+        "operationId": "getEvent",
+        "tags": [READING],
+        "summary": "One event, and how far it has come.",
+        "description": "Looks in the store, among the dead letters, and in this node's journal. An event that was \
+            acknowledged as `queued` may not be there for a moment.",
+        "parameters": [{
+            "name": "id", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"},
+            "description": "36 characters with hyphens, in either case. No other text is the id of an event.",
+        }],
+        "responses": with_shared(json!({
+            "200": answer("The event. Not to be cached: its state may change.", "Event", &Value::Null, &json!({
+                "stored": stored(),
+                "durable": {
+                    "id": ID, "type": "user_action", "source": "web", "user_id": "user_123",
+                    "data": {"action": "purchase", "value": 99.99}, "timestamp": TIME, "received_at": TIME, "lag_ms": 0,
+                    "receipt": RECEIPT, "state": "durable",
+                },
+                "dead": {
+                    "id": ID, "type": "system_log", "source": "system", "user_id": null,
+                    "data": {}, "timestamp": TIME, "received_at": TIME, "lag_ms": 0, "receipt": RECEIPT, "state": "dead",
+                    "dead": {
+                        "reason": "store_refused", "code": "1406",
+                        "detail": "Data too long for column 'source' at row 1", "attempts": 1, "failed_at": TIME,
+                    },
+                },
+            })),
+            "404": refusal(
+                "There is no event of this id.",
+                &[Problem::not_found("there is no event of this id")],
+                &[],
+            ),
+            "503": unavailable(),
+        })),
+    })
+}
+
+const ID: &str = "01a20bbd-7af1-77a8-8647-22e8122b999d";
+const TIME: &str = "2026-11-24T04:08:16.881151Z";
+const RECEIPT: &str = "e6711627fc3c3d3d0001000000000001";
+
+fn stored() -> Value {
+    let second = "2026-11-24T04:08:16.000000Z";
+    json!({
+        "id": ID, "type": "user_action", "source": "web", "user_id": "user_123",
+        "data": {"action": "purchase", "value": 99.99}, "timestamp": TIME, "received_at": TIME, "lag_ms": 0,
+        "receipt": RECEIPT, "processing_time_ms": 0, "created_at": second, "processed_at": second, "state": "stored",
+    })
+}
+
+fn unavailable() -> Value {
+    let detail = "the store cannot be asked now (2002); the event may or may not be there";
+    refusal(
+        "The store cannot be asked, and no other answer would be sure; or there are too many connections.",
+        &[Problem::unavailable(RequestCode::StoreUnavailable, detail, 3)],
+        &[RequestCode::Overloaded.into()],
+    )
+}
