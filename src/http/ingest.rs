@@ -103,9 +103,9 @@ fn ack_level(query: Option<&str>) -> Result<Option<AckLevel>, Problem> {
     let mut level = None;
     for parameter in query.unwrap_or_default().split('&') {
         let Some(name) = parameter.strip_prefix("ack=") else { continue };
-        let wanted = name
-            .parse()
-            .map_err(|_| Problem::bad_request(RequestCode::InvalidParameter, "`ack` is none of queued, durable, stored"))?;
+        let wanted = name.parse().map_err(|_| {
+            Problem::bad_request(RequestCode::InvalidParameter, "`ack` is none of queued, durable, stored")
+        })?;
         if level.replace(wanted).is_some_and(|before| before != wanted) {
             return Err(Problem::bad_request(RequestCode::InvalidParameter, "`ack` is given twice"));
         }

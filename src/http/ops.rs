@@ -61,7 +61,11 @@ pub(super) fn ready(thread: &IngestThread) -> Result<Answer, Problem> {
         return Err(Problem::unavailable(RequestCode::Draining, "the service is shutting down", retry_after_s));
     }
     if !thread.pipeline().journal_health().accepting {
-        return Err(Problem::unavailable(RequestCode::JournalFull, "the journal has no room for more events", retry_after_s));
+        return Err(Problem::unavailable(
+            RequestCode::JournalFull,
+            "the journal has no room for more events",
+            retry_after_s,
+        ));
     }
     if !thread.pipeline().can_accept() {
         return Err(Problem::unavailable(RequestCode::Overloaded, "no shard has room for more events", retry_after_s));

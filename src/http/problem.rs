@@ -155,7 +155,9 @@ impl Problem {
                     Self::bad_request(RequestCode::NoValidEvent, detail).errors(rejections)
                 }
             },
-            Refused::JournalFull { retry_after_s } => Self::unavailable(RequestCode::JournalFull, detail, retry_after_s),
+            Refused::JournalFull { retry_after_s } => {
+                Self::unavailable(RequestCode::JournalFull, detail, retry_after_s)
+            }
             Refused::Overloaded { retry_after_s } => Self::unavailable(RequestCode::Overloaded, detail, retry_after_s),
             Refused::Draining => Self::unavailable(RequestCode::Draining, detail, retry_after_s),
         }

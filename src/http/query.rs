@@ -73,6 +73,7 @@ struct Dead<'a> {
     detail: &'a str,
     /// How often it was tried.
     attempts: u32,
+    /// When it was given up.
     #[schemars(extend("format" = "date-time"))]
     failed_at: String,
 }

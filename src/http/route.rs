@@ -159,7 +159,8 @@ mod tests {
         let documented = document["paths"].as_object().unwrap();
         assert_eq!(documented.keys().cloned().collect::<BTreeSet<_>>(), paths());
         for (path, operations) in documented {
-            let resource = Resource::of(&path.replace("{id}", "x")).unwrap();
+            let path = path.replace("{id}", "x");
+            let resource = Resource::of(&path).unwrap();
             let mut methods: Vec<_> = operations.as_object().unwrap().keys().map(|name| name.to_uppercase()).collect();
             // OpenAPI has no need to say that HEAD works where GET does.
             methods.extend(methods.contains(&"GET".to_owned()).then(|| "HEAD".to_owned()));

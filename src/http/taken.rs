@@ -15,6 +15,7 @@ use crate::{
 
 /// The answer to one event, as [`write_single`] writes it.
 #[derive(JsonSchema)]
+#[schemars(description = "The answer to one event.")]
 #[expect(dead_code, reason = "the schema of what is written by hand")]
 pub(super) struct TakenEvent {
     /// The event's id: the one that it was sent with, in lower case, or one that was made.

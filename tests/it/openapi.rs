@@ -62,7 +62,8 @@ fn every_documented_status_is_given_and_is_as_documented() {
             let operation_id = operation["operationId"].as_str().unwrap();
             let statuses = operation["responses"].as_object().unwrap().keys();
             // A 500 would be a bug, 405 is of the methods that are not documented, and hyper says 431 before 414.
-            let given = statuses.map(|status| status.parse().unwrap()).filter(|status| ![405, 414, 500].contains(status));
+            let given =
+                statuses.map(|status| status.parse().unwrap()).filter(|status| ![405, 414, 500].contains(status));
             documented.extend(given.map(|status: u16| (operation_id.to_owned(), status)));
             let path = template.replace("{id}", "00000000-0000-4000-8000-000000000000");
             everywhere(&mut told, &server, &method.to_uppercase(), &path);
@@ -98,14 +99,22 @@ fn well(told: &mut Told, server: &Server) {
         told.ask(server, "POST", &format!("/events?ack={ack}"), &[("Idempotency-Key", ack)], GOOD.as_bytes());
         let mixed = format!(r#"{{"events":[{GOOD},{{}},3,{GOOD}]}}"#);
         told.ask(server, "POST", &format!("/events/batch?ack={ack}"), &[], mixed.as_bytes());
-        told.ask(server, "POST", &format!("/events/batch?ack={ack}"), &[("Prefer", "return=minimal")], mixed.as_bytes());
+        told.ask(
+            server,
+            "POST",
+            &format!("/events/batch?ack={ack}"),
+            &[("Prefer", "return=minimal")],
+            mixed.as_bytes(),
+        );
     }
     let again = told.ask(server, "POST", "/events", &[("Idempotency-Key", "stored")], GOOD.as_bytes());
     assert_eq!(again.json()["duplicate"], true);
     let id = again.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(told.ask(server, "GET", &format!("/events/{id}"), &[], b"").status, 200);
     let open_metrics = ("Accept", "application/openmetrics-text");
-    for (path, headers) in [("/metrics", &[][..]), ("/metrics", &[open_metrics]), ("/metrics", &[("Accept", "text/plain")])] {
+    for (path, headers) in
+        [("/metrics", &[][..]), ("/metrics", &[open_metrics]), ("/metrics", &[("Accept", "text/plain")])]
+    {
         assert_eq!(told.ask(server, "GET", path, headers, b"").status, 200);
     }
     for path in ["/metrics/prometheus", "/health", "/livez", "/readyz", "/openapi.json"] {
@@ -116,7 +125,8 @@ fn well(told: &mut Told, server: &Server) {
 fn badly(told: &mut Told, server: &Server) {
     let long_data = format!(r#"{{"type":"user_action","source":"web","data":{{"a":"{}"}}}}"#, "x".repeat(1 << 20));
     for path in ["/events", "/events/batch"] {
-        for body in ["", "{", "[]", "[{}]", r#"{"events":3}"#, r#"{"events":[],"more":1}"#, r#"{"type":"user_action"}"#] {
+        for body in ["", "{", "[]", "[{}]", r#"{"events":3}"#, r#"{"events":[],"more":1}"#, r#"{"type":"user_action"}"#]
+        {
             assert_eq!(told.ask(server, "POST", path, &[], body.as_bytes()).status, 400, "{path} {body}");
         }
         assert_eq!(told.ask(server, "POST", &format!("{path}?ack=no"), &[], GOOD.as_bytes()).status, 400);

@@ -56,6 +56,7 @@ pub(super) fn components(options: &Options) -> Value {
     let mut schemas = sent.take_definitions(false);
     schemas.append(&mut answered.take_definitions(false));
     schemas.values_mut().for_each(list_names);
+    schemas.values_mut().for_each(name_formats);
     schemas.insert("NewBatch".to_owned(), new_batch());
     schemas.insert("NewEvents".to_owned(), json!({
         "type": "array",
@@ -91,12 +92,24 @@ fn list_names(schema: &mut Value) {
     if names.len() != described.len() {
         return;
     }
-    let mut text = schema["description"].as_str().unwrap_or_default().to_owned();
+    let mut text = format!("{}\n", schema["description"].as_str().unwrap_or_default());
     for name in described {
         let line = [name["const"].as_str(), name["description"].as_str()].map(Option::unwrap_or_default);
         text.push_str(&format!("\n- `{}`: {}", line[0], line[1].replace('\n', " ")));
     }
     *schema = json!({"type": "string", "enum": names, "description": text.trim_start()});
+}
+
+/// Gives sizes the format that OpenAPI's registry has for them.
+fn name_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| match value {
+            Value::String(format) if name == "format" && format == "uint" => "uint64".clone_into(format),
+            value => name_formats(value),
+        }),
+        Value::Array(items) => items.iter_mut().for_each(name_formats),
+        _ => {}
+    }
 }
 
 fn parameters() -> Value {

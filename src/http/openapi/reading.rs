@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     super::{code::RequestCode, problem::Problem},
     READING,
-    responses::{answer, reference, refusal, with_shared},
+    responses::{answer, refusal, with_shared},
 };
 
 /// `GET /events/{id}`

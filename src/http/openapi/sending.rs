@@ -233,8 +233,7 @@ fn unsupported() -> Value {
 
 fn overloaded() -> Value {
     let retry_after_s = 12;
-    let refusals =
-        [Refused::Overloaded { retry_after_s }, Refused::JournalFull { retry_after_s }, Refused::Draining];
+    let refusals = [Refused::Overloaded { retry_after_s }, Refused::JournalFull { retry_after_s }, Refused::Draining];
     refusal(
         "Not now. Nothing of the request was taken; send it again later.",
         &refusals.map(|refused| Problem::refused(refused, Shape::Single, retry_after_s)),

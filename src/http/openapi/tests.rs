@@ -26,7 +26,9 @@ fn each<'a>(value: &'a Value, path: &str, see: &mut dyn FnMut(&str, &'a Value)) 
     see(path, value);
     match value {
         Value::Object(members) => members.iter().for_each(|(name, value)| each(value, &format!("{path}/{name}"), see)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(at, value)| each(value, &format!("{path}/{at}"), see)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, value)| each(value, &format!("{path}/{at}"), see))
+        }
         _ => {}
     }
 }
@@ -145,21 +147,43 @@ fn the_schema_takes_the_events_that_the_parser_takes() {
     let mut parser = Parser::default();
     let mut verdicts = BTreeMap::from([(true, 0), (false, 0)]);
     let fields = [
-        ("id", vec![json!("3B241101-E2BB-4255-8CAF-4136C566A962"), json!("3b241101e2bb42558caf4136c566a962"), json!(""), json!(7)]),
+        (
+            "id",
+            vec![
+                json!("3B241101-E2BB-4255-8CAF-4136C566A962"),
+                json!("3b241101e2bb42558caf4136c566a962"),
+                json!(""),
+                json!(7),
+            ],
+        ),
         ("type", vec![json!("user_action"), json!("system_log"), json!("click"), json!("User_action"), json!(1)]),
         ("source", vec![json!("iot_device"), json!("fax"), json!({})]),
         (
             "timestamp",
             vec![
-                json!("2026-01-15T10:30:00Z"), json!("2025-01-15T10:30:00.25+02:00"), json!("2026-01-15"),
-                json!("2026-02-30T10:30:00Z"), json!("2026-01-15T10:30:00"), json!(""), json!(0),
+                json!("2026-01-15T10:30:00Z"),
+                json!("2025-01-15T10:30:00.25+02:00"),
+                json!("2026-01-15"),
+                json!("2026-02-30T10:30:00Z"),
+                json!("2026-01-15T10:30:00"),
+                json!(""),
+                json!(0),
             ],
         ),
         (
             "user_id",
             vec![
-                json!("u"), json!("дом 🏠"), json!("x".repeat(50)), json!("🏠".repeat(50)), json!("x".repeat(51)),
-                json!(""), json!("a\nb"), json!("a\n"), json!("\u{7f}"), json!("\u{85}"), json!(1),
+                json!("u"),
+                json!("дом 🏠"),
+                json!("x".repeat(50)),
+                json!("🏠".repeat(50)),
+                json!("x".repeat(51)),
+                json!(""),
+                json!("a\nb"),
+                json!("a\n"),
+                json!("\u{7f}"),
+                json!("\u{85}"),
+                json!(1),
             ],
         ),
         ("data", vec![json!({}), json!({"a": [1, null, {"b": "c"}]}), json!([]), json!("{}"), json!(false)]),

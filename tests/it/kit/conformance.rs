@@ -72,8 +72,10 @@ pub(crate) fn check(method: &str, target: &str, answer: &Answer) -> Option<&'sta
     };
     if content["schema"]["type"] != "string" {
         let pointer = format!("{pointer}/content/{}/schema", media_type.replace('/', "~1"));
-        let errors: Vec<String> =
-            validator(pointer).iter_errors(&answer.json()).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let errors: Vec<String> = validator(pointer)
+            .iter_errors(&answer.json())
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
         assert!(errors.is_empty(), "{errors:#?}: {told}");
     }
     id
