@@ -126,8 +126,9 @@ fn check_headers(headers: &Value, answer: &Answer, told: &str) {
 fn validator(pointer: String) -> &'static Validator {
     let mut validators = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
     validators.get_or_insert_default().entry(pointer).or_insert_with_key(|pointer| {
-        let mut schema = DOCUMENT.clone();
-        schema["$ref"] = Value::String(format!("#{pointer}"));
+        let mut schema = DOCUMENT.pointer(pointer).unwrap().clone();
+        // It refers to them.
+        schema["components"] = DOCUMENT["components"].clone();
         let options = jsonschema::draft202012::options().should_validate_formats(true);
         Box::leak(Box::new(options.build(&schema).unwrap()))
     })
