@@ -34,3 +34,19 @@ def each_event_of_a_batch_is_judged_alone(ctx, response, case):
             assert index in rejected, f"accepted, and not valid: {event!r}"
         elif index in rejected:
             assert rejected[index] in _BEYOND_THE_SCHEMA, f"{rejected[index]}, and valid: {event!r}"
+
+
+@schemathesis.check
+class WhatIsDurableCanBeRead:
+    """An event that was acknowledged, and not just as queued, is found from then on."""
+
+    def __init__(self):
+        self.durable = set()
+
+    def after_response(self, ctx, response, case):
+        if response.status_code in (200, 202) and case.operation.label.startswith("POST /events"):
+            answer = response.json()
+            if answer["ack"] != "queued":
+                self.durable.update(answer.get("ids") or [answer.get("id")])
+        if response.status_code == 404 and case.operation.label == "GET /events/{id}":
+            assert str(case.path_parameters["id"]).lower() not in self.durable
