@@ -24,6 +24,8 @@ mod ingest;
 mod listener;
 mod ops;
 mod options;
+mod page;
+mod parameters;
 mod problem;
 mod progress;
 mod query;

@@ -22,7 +22,7 @@ use crate::{
 
 /// An event as it is read: the fields it was sent with, what was made of it, and its state.
 #[derive(Serialize)]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     id: Uuid,
     r#type: &'a str,
     source: &'a str,
@@ -84,7 +84,8 @@ fn unavailable(pipeline: &Pipeline, error: &StoreError) -> Problem {
     Problem::unavailable("store_unavailable", detail, pipeline.retry_after_s())
 }
 
-fn document(stored: &StoredEvent) -> Document<'_> {
+/// A stored event.
+pub(super) fn document(stored: &StoredEvent) -> Document<'_> {
     let time = |seconds: Option<i64>| seconds.map(|seconds| Micros(seconds.saturating_mul(1_000_000)).to_string());
     Document {
         id: stored.id,

@@ -13,7 +13,7 @@ use hyper::{
 use super::{
     answer::{self, Answer},
     context::IngestThread,
-    cors, ingest, ops,
+    cors, ingest, ops, page,
     problem::Problem,
     progress::Progress,
     query,
@@ -52,7 +52,8 @@ impl<'a> Resource<'a> {
 
     fn allow(self) -> &'static str {
         match self {
-            Self::Events | Self::Batch => "POST, OPTIONS",
+            Self::Events => "GET, HEAD, POST, OPTIONS",
+            Self::Batch => "POST, OPTIONS",
             Self::Event(_) | Self::Metrics | Self::Prometheus | Self::Health | Self::Live | Self::Ready => {
                 "GET, HEAD, OPTIONS"
             }
@@ -100,20 +101,21 @@ async fn handle(
             let shape = Shape::Batch { events_max: thread.options().max_batch_events };
             ingest::post(thread, progress, head, body, shape).await
         }
-        (&Method::GET | &Method::HEAD, resource) if !matches!(resource, Resource::Events | Resource::Batch) => {
+        (&Method::GET | &Method::HEAD, resource) if resource != Resource::Batch => {
             if !body.is_end_stream() {
                 let detail = "a GET or HEAD request has no body";
                 return Err(Problem::bad_request("invalid_parameter", detail).close());
             }
             progress.body_read();
             match resource {
+                Resource::Events => page::events(thread, head.uri.query()).await,
                 Resource::Event(id) => query::event(thread.pipeline(), id).await,
                 Resource::Metrics => Ok(ops::metrics(thread, &head.headers)),
                 Resource::Prometheus => Ok(ops::metrics_for_prometheus(thread, &head.headers)),
                 Resource::Health => Ok(ops::health(thread)),
                 Resource::Live => Ok(ops::live()),
                 Resource::Ready => ops::ready(thread),
-                Resource::Events | Resource::Batch => Err(Problem::method_not_allowed(allow)),
+                Resource::Batch => Err(Problem::method_not_allowed(allow)),
             }
         }
         _ => Err(Problem::method_not_allowed(allow)),

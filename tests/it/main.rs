@@ -14,5 +14,6 @@ mod journal;
 mod limits;
 mod load;
 mod ops;
+mod pages;
 mod prometheus;
 mod shutdown;
