@@ -37,6 +37,13 @@ def each_event_of_a_batch_is_judged_alone(ctx, response, case):
 
 
 @schemathesis.check
+def a_page_needs_no_cursor(ctx, response, case):
+    """Without a cursor, valid filters always lead to a page."""
+    if case.operation.label == "GET /events" and case.meta and case.meta.generation.mode.is_positive:
+        assert response.status_code == 200 or "cursor" in (case.query or {})
+
+
+@schemathesis.check
 class WhatIsDurableCanBeRead:
     """An event that was acknowledged, and not just as queued, is found from then on."""
 

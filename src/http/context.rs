@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::Options;
+use super::{Options, page::PageRoom};
 use crate::{
     pipeline::{Intake, Pipeline},
     sync::Padded,
@@ -38,6 +38,7 @@ pub(super) struct Shared {
     pub(super) openapi: Bytes,
     /// Shutdown has begun: not ready any more.
     pub(super) draining: AtomicBool,
+    pub(super) page_room: PageRoom,
 }
 
 /// What the connections of one thread share.
@@ -76,6 +77,10 @@ impl IngestThread {
 
     pub(super) fn openapi(&self) -> Bytes {
         self.shared.openapi.clone()
+    }
+
+    pub(super) fn page_room(&self) -> &PageRoom {
+        &self.shared.page_room
     }
 
     pub(super) fn is_draining(&self) -> bool {

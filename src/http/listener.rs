@@ -28,6 +28,7 @@ use super::{
     connection::close_gently,
     context::Shared,
     openapi,
+    page::PageRoom,
     problem::Problem,
     thread::{self as ingest, Handed, ThreadHandle},
 };
@@ -56,8 +57,8 @@ impl Server {
     pub fn start(listener: TcpListener, pipeline: Pipeline, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        let openapi = openapi::document(&options).into();
-        let shared = Arc::new(Shared { pipeline, options, openapi, draining: AtomicBool::new(false) });
+        let (openapi, page_room) = (openapi::document(&options).into(), PageRoom::new());
+        let shared = Arc::new(Shared { pipeline, options, openapi, draining: AtomicBool::new(false), page_room });
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads =
             (0..cores).map(|index| ingest::start(index, Arc::clone(&shared))).collect::<Result<Vec<_>, _>>()?;

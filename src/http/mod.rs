@@ -26,6 +26,8 @@ mod listener;
 mod openapi;
 mod ops;
 mod options;
+mod page;
+mod parameters;
 mod problem;
 mod progress;
 mod query;

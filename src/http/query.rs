@@ -28,7 +28,7 @@ use crate::{
 /// An event as it is read: the fields it was sent with, what was made of it, and its state.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Event", extend("additionalProperties" = true))]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     /// In lower case.
     id: Uuid,
     #[schemars(with = "EventType")]
@@ -137,7 +137,8 @@ fn unavailable(pipeline: &Pipeline, error: &StoreError) -> Problem {
     Problem::unavailable(RequestCode::StoreUnavailable, detail, pipeline.retry_after_s())
 }
 
-fn document(stored: &StoredEvent) -> Document<'_> {
+/// A stored event.
+pub(super) fn document(stored: &StoredEvent) -> Document<'_> {
     let time = |seconds: Option<i64>| seconds.map(|seconds| Micros(seconds.saturating_mul(1_000_000)).to_string());
     Document {
         id: stored.id,

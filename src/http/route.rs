@@ -14,7 +14,7 @@ use super::{
     answer::{self, Answer},
     code::RequestCode,
     context::IngestThread,
-    cors, ingest, ops,
+    cors, ingest, ops, page,
     problem::Problem,
     progress::Progress,
     query,
@@ -55,7 +55,8 @@ impl<'a> Resource<'a> {
 
     fn allow(self) -> &'static str {
         match self {
-            Self::Events | Self::Batch => "POST, OPTIONS",
+            Self::Events => "GET, HEAD, POST, OPTIONS",
+            Self::Batch => "POST, OPTIONS",
             Self::Event(_)
             | Self::Metrics
             | Self::Prometheus
@@ -107,13 +108,14 @@ async fn handle(
             let shape = Shape::Batch { events_max: thread.options().max_batch_events };
             ingest::post(thread, progress, head, body, shape).await
         }
-        (&Method::GET | &Method::HEAD, resource) if !matches!(resource, Resource::Events | Resource::Batch) => {
+        (&Method::GET | &Method::HEAD, resource) if resource != Resource::Batch => {
             if !body.is_end_stream() {
                 let detail = "a GET or HEAD request has no body";
                 return Err(Problem::bad_request(RequestCode::InvalidParameter, detail).close());
             }
             progress.body_read();
             match resource {
+                Resource::Events => page::events(thread, head.uri.query()).await,
                 Resource::Event(id) => query::event(thread.pipeline(), id).await,
                 Resource::Metrics => Ok(ops::metrics(thread, &head.headers)),
                 Resource::Prometheus => Ok(ops::metrics_for_prometheus(thread, &head.headers)),
@@ -121,7 +123,7 @@ async fn handle(
                 Resource::Live => Ok(ops::live()),
                 Resource::Ready => ops::ready(thread),
                 Resource::OpenApi => Ok(ops::openapi(thread)),
-                Resource::Events | Resource::Batch => Err(Problem::method_not_allowed(allow)),
+                Resource::Batch => Err(Problem::method_not_allowed(allow)),
             }
         }
         _ => Err(Problem::method_not_allowed(allow)),

@@ -15,5 +15,6 @@ mod limits;
 mod load;
 mod openapi;
 mod ops;
+mod pages;
 mod prometheus;
 mod shutdown;

@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Options, ops, problem, query,
+        Options, ops,
+        page::PageDocument,
+        problem, query,
         taken::{TakenBatch, TakenEvent},
     },
     responses::{self, reference},
@@ -32,12 +34,15 @@ struct NewEvent {
     #[schemars(extend("format" = "date-time"), length(max = 255))]
     timestamp: Option<String>,
     /// No control characters.
-    #[schemars(length(min = 1, max = USER_ID_CHARS_MAX), pattern(r"^[^\u0000-\u001f\u007f-\u009f]*$"))]
+    #[schemars(length(min = 1, max = USER_ID_CHARS_MAX), pattern(NO_CONTROLS))]
     user_id: Option<String>,
     /// Any object, kept as it is sent; `{}` where it is missing. At most 30 deep; its numbers fit into a double, its
     /// strings are Unicode without lone surrogates, its keys have at most 65,535 bytes.
     data: Option<Map<String, Value>>,
 }
+
+/// A text without control characters.
+const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 /// All components.
 pub(super) fn components(options: &Options) -> Value {
@@ -49,6 +54,7 @@ pub(super) fn components(options: &Options) -> Value {
     answered.subschema_for::<TakenEvent>();
     answered.subschema_for::<TakenBatch>();
     answered.subschema_for::<Snapshot>();
+    answered.subschema_for::<PageDocument<'static>>();
     query::schemas(&mut answered);
     ops::schemas(&mut answered);
     problem::schemas(&mut answered);
@@ -125,6 +131,15 @@ fn parameters() -> Value {
             "description": "Makes the ids of events that have none: of the key and of the event's place in the request, \
                 the same for each try. 1 to 255 visible ASCII characters.",
             "example": "order-17",
+        },
+        "type": {
+            "name": "type", "in": "query", "schema": reference("schemas", "EventType"),
+            "description": "Only events of this type.",
+        },
+        "userId": {
+            "name": "user_id", "in": "query",
+            "schema": {"type": "string", "minLength": 1, "maxLength": USER_ID_CHARS_MAX, "pattern": NO_CONTROLS},
+            "description": "Only events of this user: 1 to 50 characters, none of them a control character.",
         },
         "prefer": {
             "name": "Prefer", "in": "header", "schema": {"type": "string"},

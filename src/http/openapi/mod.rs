@@ -53,7 +53,7 @@ pub fn document(options: &Options) -> String {
             {"name": OPERATING, "description": "For operators, their tools and load balancers."},
         ]),
         paths: json!({
-            "/events": {"post": sending::one(options)},
+            "/events": {"get": reading::page(), "post": sending::one(options)},
             "/events/batch": {"post": sending::batch(options)},
             "/events/{id}": {"get": reading::by_id()},
             "/metrics": {"get": operating::metrics()},

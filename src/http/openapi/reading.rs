@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{code::RequestCode, problem::Problem},
+    super::{code::RequestCode, page::LIMIT, problem::Problem},
     READING,
-    responses::{answer, refusal, with_shared},
+    responses::{answer, reference, refusal, with_shared},
 };
+use crate::storage::page::PAGE_EVENTS_MAX;
 
 /// `GET /events/{id}`
 pub(super) fn by_id() -> Value {
@@ -40,6 +41,58 @@ pub(super) fn by_id() -> Value {
             "404": refusal(
                 "There is no event of this id.",
                 &[Problem::not_found("there is no event of this id")],
+                &[],
+            ),
+            "503": unavailable(),
+        })),
+    })
+}
+
+/// `GET /events`
+pub(super) fn page() -> Value {
+    let detail = "`limit` is not a number from 1 to 1000";
+    json!({
+        "operationId": "listEvents",
+        "tags": [READING],
+        "summary": "Stored events, newest first, a page at a time.",
+        "description": "Ask without a `cursor` first, and then with the `next_cursor` of each answer until that is \
+            `null`: pages may be short, or empty, before that. Texts are compared exactly. Events that are not stored \
+            yet, or dead, are on no page. A parameter of another name, or one that is given twice, is an error.",
+        "parameters": [
+            reference("parameters", "type"),
+            reference("parameters", "userId"),
+            {
+                "name": "source", "in": "query", "schema": reference("schemas", "Source"),
+                "description": "Only events of this source.",
+            },
+            {
+                "name": "from", "in": "query", "schema": {"type": "string", "format": "date-time"},
+                "description": "Only events whose own time is this or later: RFC 3339 with a zone.",
+            },
+            {
+                "name": "to", "in": "query", "schema": {"type": "string", "format": "date-time"},
+                "description": "Only events whose own time is before this.",
+            },
+            {
+                "name": "limit", "in": "query",
+                "schema": {"type": "integer", "minimum": 1, "maximum": PAGE_EVENTS_MAX, "default": LIMIT},
+                "description": "Most events of the page.",
+            },
+            {
+                "name": "cursor", "in": "query", "schema": {"type": "string"},
+                "description": "Where the page begins: the `next_cursor` of the one before, as it was given. Everything \
+                    else stays as it was in that request.",
+            },
+        ],
+        "responses": with_shared(json!({
+            "200": answer("The page. Not to be cached.", "EventPage", &Value::Null, &json!({
+                "last": {"events": [stored()], "next_cursor": null},
+                "empty": {"events": [], "next_cursor": null},
+            })),
+            "400": refusal(
+                "A parameter has a value that it cannot have, or is not known. Or the request has a body. What is not \
+                 HTTP is answered 400 without a body.",
+                &[Problem::bad_request(RequestCode::InvalidParameter, detail)],
                 &[],
             ),
             "503": unavailable(),
