@@ -2,10 +2,8 @@
 
 use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll, time::Duration};
 
-use bytes::Bytes;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
-use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::Service};
+use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    answer::Answer,
     context::{ConnectionSlot, IngestThread},
     problem::Problem,
     progress::{Phase, Progress, Watched},
@@ -47,7 +46,7 @@ struct Handler {
 }
 
 impl Service<Request<Incoming>> for Handler {
-    type Response = Response<Full<Bytes>>;
+    type Response = Answer;
     type Error = std::convert::Infallible;
     type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -56,7 +55,10 @@ impl Service<Request<Incoming>> for Handler {
         let (thread, progress) = (Rc::clone(&self.thread), Rc::clone(&self.progress));
         async move {
             let response = route::answer(&thread, &progress, request).await;
-            progress.answered();
+            // A stream says itself when it is over.
+            if !response.body().is_stream() {
+                progress.answered();
+            }
             Ok(response)
         }
         .boxed_local()
@@ -72,6 +74,8 @@ enum End {
     SlowHead,
     /// Nothing came: it is closed without a word.
     Idle,
+    /// The client does not read what it asked for: nothing more is sent.
+    Stalled,
 }
 
 /// Drives a connection to its end.
@@ -95,6 +99,11 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
     let mut socket = conn.into_parts().io.into_inner().socket;
     match end {
         End::Idle => return,
+        End::Stalled => {
+            // Else the system would keep what is not sent, and try on. Where it cannot be set, it does.
+            let _ = socket.set_zero_linger();
+            return;
+        }
         End::Done => {}
         End::SlowHead => {
             let problem = Problem::timeout("the head of the request did not arrive in time");
@@ -116,6 +125,7 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
         loop {
             if slot.is_stopping() && !told_to_stop {
                 told_to_stop = true;
+                progress.end_stream();
                 Pin::new(&mut *conn).graceful_shutdown();
             }
             if conn.poll_without_shutdown(cx).is_ready() {
@@ -127,9 +137,14 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
                 parts += 1;
                 continue;
             }
-            // hyper waits for a first request even when it was told to stop.
-            if told_to_stop && progress.phase() == Phase::Idle {
-                return Poll::Ready(End::Idle);
+            if told_to_stop {
+                match progress.phase() {
+                    // hyper waits for a first request even when it was told to stop.
+                    Phase::Idle => return Poll::Ready(End::Idle),
+                    // It would have taken its end if the client read.
+                    Phase::Stream => return Poll::Ready(End::Stalled),
+                    Phase::Head | Phase::Request | Phase::Answer => {}
+                }
             }
             // A deadline moves back when a head begins (seldom: most come whole), and forward with
             // each request; the clock is set anew for the former, and when it went off too soon.
@@ -143,8 +158,13 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
             let now = tokio::time::Instant::now();
             match deadline {
                 Some(deadline) if deadline > now => clock.as_mut().reset(deadline),
-                Some(_) if progress.phase() == Phase::Head => return Poll::Ready(End::SlowHead),
-                Some(_) => return Poll::Ready(End::Idle),
+                Some(_) => {
+                    return Poll::Ready(match progress.phase() {
+                        Phase::Head => End::SlowHead,
+                        Phase::Stream => End::Stalled,
+                        Phase::Idle | Phase::Request | Phase::Answer => End::Idle,
+                    });
+                }
                 None => clock.as_mut().reset(now + options.header_timeout.min(options.idle_timeout)),
             }
         }

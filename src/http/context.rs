@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{Options, page::PageRoom};
 use crate::{
@@ -39,6 +39,8 @@ pub(super) struct Shared {
     /// Shutdown has begun: not ready any more.
     pub(super) draining: AtomicBool,
     pub(super) page_room: PageRoom,
+    /// As many permits as there may be more streams.
+    pub(super) streams: Arc<Semaphore>,
 }
 
 /// What the connections of one thread share.
@@ -81,6 +83,10 @@ impl IngestThread {
 
     pub(super) fn page_room(&self) -> &PageRoom {
         &self.shared.page_room
+    }
+
+    pub(super) fn streams(&self) -> &Arc<Semaphore> {
+        &self.shared.streams
     }
 
     pub(super) fn is_draining(&self) -> bool {

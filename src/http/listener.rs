@@ -30,6 +30,7 @@ use super::{
     openapi,
     page::PageRoom,
     problem::Problem,
+    sse,
     thread::{self as ingest, Handed, ThreadHandle},
 };
 use crate::pipeline::Pipeline;
@@ -57,8 +58,14 @@ impl Server {
     pub fn start(listener: TcpListener, pipeline: Pipeline, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        let (openapi, page_room) = (openapi::document(&options).into(), PageRoom::new());
-        let shared = Arc::new(Shared { pipeline, options, openapi, draining: AtomicBool::new(false), page_room });
+        let shared = Arc::new(Shared {
+            openapi: openapi::document(&options).into(),
+            pipeline,
+            options,
+            draining: AtomicBool::new(false),
+            page_room: PageRoom::new(),
+            streams: Arc::new(Semaphore::new(sse::STREAMS_MAX)),
+        });
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads =
             (0..cores).map(|index| ingest::start(index, Arc::clone(&shared))).collect::<Result<Vec<_>, _>>()?;

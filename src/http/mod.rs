@@ -10,7 +10,9 @@
 //! - A 503 for load is given before anything of the request is queued, never after.
 //! - No input leads to another 5xx than 503. A panic in a handler is a 500 and costs that one
 //!   request.
-//! - An ingest thread never blocks and takes no lock but that of its own histogram.
+//! - An ingest thread never blocks, and for an event it takes no lock but that of its own histogram.
+//! - An answer that goes on (`sse`) ends when its client leaves or the service stops, and has bounds in memory,
+//!   time and number.
 //!
 //! This layer talks to the stores through [`Pipeline`](crate::pipeline::Pipeline) only.
 
@@ -32,6 +34,8 @@ mod problem;
 mod progress;
 mod query;
 mod route;
+mod sse;
+mod tail;
 mod taken;
 mod thread;
 

@@ -1,7 +1,5 @@
 //! Problem details (RFC 9457): every answer that is not a success, in one form.
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
@@ -10,7 +8,10 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::code::{ErrorCode, RequestCode};
+use super::{
+    answer::{Answer, Body},
+    code::{ErrorCode, RequestCode},
+};
 use crate::{
     event::{BodyError, Code, DATA_BYTES_MAX, Rejection, Shape},
     pipeline::Refused,
@@ -228,8 +229,8 @@ impl Problem {
         serde_json::to_vec(&document).expect("a struct of strings and numbers has a form in JSON")
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::from(self.document()));
+    pub(super) fn into_response(self) -> Answer {
+        let mut response = Response::new(Body::from(self.document()));
         *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));

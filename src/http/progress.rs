@@ -31,6 +31,8 @@ pub(super) enum Phase {
     Request,
     /// The answer: the body was read.
     Answer,
+    /// The end of an answer that goes on for as long as both sides want.
+    Stream,
 }
 
 /// The phase of one connection, shared by its socket, its service and its task.
@@ -42,6 +44,10 @@ pub(super) struct Progress {
     early: Cell<bool>,
     /// Bytes came since somebody asked.
     part_came: Cell<bool>,
+    /// Since when the system has taken no bytes of a stream, where it has not.
+    stalled_since: Cell<Option<Instant>>,
+    /// The service stops, and streams end.
+    is_stream_over: Cell<bool>,
 }
 
 impl Progress {
@@ -51,6 +57,8 @@ impl Progress {
             since: Cell::new(Instant::now()),
             early: Cell::new(false),
             part_came: Cell::new(false),
+            stalled_since: Cell::new(None),
+            is_stream_over: Cell::new(false),
         }
     }
 
@@ -64,6 +72,8 @@ impl Progress {
             Phase::Idle => Some(self.since.get() + options.idle_timeout),
             Phase::Head => Some(self.since.get() + options.header_timeout),
             Phase::Request | Phase::Answer => None,
+            // A stream may be silent; a client may not leave it unread.
+            Phase::Stream => self.stalled_since.get().map(|since| since + options.idle_timeout),
         }
     }
 
@@ -83,6 +93,21 @@ impl Progress {
         self.phase.set(if self.early.take() { Phase::Head } else { Phase::Idle });
     }
 
+    /// The answer has begun, and goes on until [`Progress::answered`] is called.
+    pub(super) fn streaming(&self) {
+        self.stalled_since.set(None);
+        self.phase.set(Phase::Stream);
+    }
+
+    /// Streams of this connection are to end now.
+    pub(super) fn end_stream(&self) {
+        self.is_stream_over.set(true);
+    }
+
+    pub(super) fn is_stream_over(&self) -> bool {
+        self.is_stream_over.get()
+    }
+
     /// Whether bytes of a body came since the last call, which is not whole yet.
     pub(super) fn take_part(&self) -> bool {
         self.part_came.take() && self.phase.get() == Phase::Request
@@ -95,8 +120,19 @@ impl Progress {
                 self.since.set(Instant::now());
                 self.phase.set(Phase::Head);
             }
-            Phase::Answer => self.early.set(true),
+            Phase::Answer | Phase::Stream => self.early.set(true),
             Phase::Head | Phase::Request => {}
+        }
+    }
+
+    /// The system took bytes, or it could take none.
+    fn wrote<T>(&self, written: &Poll<T>) {
+        if self.phase.get() == Phase::Stream {
+            match (written.is_pending(), self.stalled_since.get()) {
+                (true, None) => self.stalled_since.set(Some(Instant::now())),
+                (false, Some(_)) => self.stalled_since.set(None),
+                (true, Some(_)) | (false, None) => {}
+            }
         }
     }
 }
@@ -131,10 +167,19 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, buf)
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.progress.wrote(&written);
+        written
     }
 
+    /// hyper comes here whenever it has written all there is. It does not read while it answers, so that the
+    /// end of a client which waits for a stream has to be looked for here.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.progress.phase() == Phase::Stream
+            && let Poll::Ready(Ok(0) | Err(_)) = self.socket.poll_peek(cx, &mut ReadBuf::new(&mut [0]))
+        {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
@@ -147,7 +192,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.progress.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

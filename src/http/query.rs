@@ -1,6 +1,6 @@
 //! `GET /events/{id}`: an event, and how far it has come.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use hyper::{
     StatusCode,
@@ -39,7 +39,7 @@ pub(super) struct Document<'a> {
     user_id: Option<&'a str>,
     #[serde(flatten)]
     #[schemars(with = "ProcessedData")]
-    processed_data: BTreeMap<String, Box<RawValue>>,
+    processed_data: Processed<'a>,
     /// How long after its receipt it was processed, in ms; once it is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
@@ -59,6 +59,23 @@ pub(super) struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Dead<'static>")]
     dead: Option<Dead<'a>>,
+}
+
+/// `data`, `timestamp`, and what the processors made.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Processed<'a> {
+    /// The members of `processed_data`, in order of their names.
+    Stored(BTreeMap<String, Box<RawValue>>),
+    /// What is known of an event that was not processed, under the names that it will have in the store.
+    AsSent {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a RawValue>,
+        lag_ms: i64,
+        receipt: Cow<'a, str>,
+        received_at: String,
+        timestamp: Cow<'a, str>,
+    },
 }
 
 /// Why an event is dead.
@@ -145,7 +162,7 @@ pub(super) fn document(stored: &StoredEvent) -> Document<'_> {
         r#type: &stored.kind,
         source: &stored.source,
         user_id: stored.user_id.as_deref(),
-        processed_data: members(stored.processed_data.as_deref()),
+        processed_data: Processed::Stored(members(stored.processed_data.as_deref())),
         processing_time_ms: stored.processing_time_ms,
         created_at: time(stored.created_at_s),
         processed_at: time(stored.processed_at_s),
@@ -154,14 +171,15 @@ pub(super) fn document(stored: &StoredEvent) -> Document<'_> {
     }
 }
 
-fn journaled(event: &JournaledEvent) -> Document<'_> {
+/// An event that is in the journal, as far as is known here.
+pub(super) fn journaled(event: &JournaledEvent) -> Document<'_> {
     let lag_ms = (event.received.0 - event.occurred.0) / 1000;
     Document {
         id: event.id,
         r#type: event.kind,
         source: event.source,
         user_id: event.user_id.as_deref(),
-        processed_data: as_sent(&event.data, &event.timestamp, event.received, lag_ms, &event.receipt),
+        processed_data: as_sent(&event.data, &*event.timestamp, event.received, lag_ms, &*event.receipt),
         processing_time_ms: None,
         created_at: None,
         processed_at: None,
@@ -178,7 +196,7 @@ fn dead(letter: &DeadLetter) -> Document<'_> {
         r#type: letter.event.kind.as_str(),
         source: letter.event.source.as_str(),
         user_id: letter.event.user_id.as_deref(),
-        processed_data: as_sent(&letter.event.data, &timestamp, letter.received, lag_ms, &letter.receipt.to_string()),
+        processed_data: as_sent(&letter.event.data, timestamp, letter.received, lag_ms, letter.receipt.to_string()),
         processing_time_ms: None,
         created_at: None,
         processed_at: None,
@@ -194,26 +212,21 @@ fn dead(letter: &DeadLetter) -> Document<'_> {
 }
 
 /// What is known of an event that was not processed, under the names that it will have in the store.
-fn as_sent(
-    data: &str,
-    timestamp: &str,
+fn as_sent<'a>(
+    data: &'a str,
+    timestamp: impl Into<Cow<'a, str>>,
     received: Micros,
     lag_ms: i64,
-    receipt: &str,
-) -> BTreeMap<String, Box<RawValue>> {
-    // Nothing of this lacks a form in JSON; a member that did would only be missing.
-    let raw = |name: &str, json: String| Some((name.to_owned(), RawValue::from_string(json).ok()?));
-    let text = |text: &str| serde_json::Value::from(text).to_string();
-    [
-        raw("data", data.to_owned()),
-        raw("timestamp", text(timestamp)),
-        raw("received_at", text(&received.to_string())),
-        raw("lag_ms", lag_ms.to_string()),
-        raw("receipt", text(receipt)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    receipt: impl Into<Cow<'a, str>>,
+) -> Processed<'a> {
+    Processed::AsSent {
+        // It was JSON when it was accepted; a member that were none would only be missing.
+        data: serde_json::from_str(data).ok(),
+        lag_ms,
+        receipt: receipt.into(),
+        received_at: received.to_string(),
+        timestamp: timestamp.into(),
+    }
 }
 
 /// The members of `processed_data`; a row that others wrote may have none, or no object.

@@ -17,7 +17,7 @@ use super::{
     cors, ingest, ops, page,
     problem::Problem,
     progress::Progress,
-    query,
+    query, tail,
 };
 use crate::event::Shape;
 
@@ -26,6 +26,7 @@ use crate::event::Shape;
 enum Resource<'a> {
     Events,
     Batch,
+    Tail,
     Event(&'a str),
     Metrics,
     Prometheus,
@@ -40,6 +41,7 @@ impl<'a> Resource<'a> {
         Some(match path {
             "/events" => Self::Events,
             "/events/batch" => Self::Batch,
+            "/events/tail" => Self::Tail,
             "/metrics" => Self::Metrics,
             "/metrics/prometheus" => Self::Prometheus,
             "/health" => Self::Health,
@@ -57,7 +59,8 @@ impl<'a> Resource<'a> {
         match self {
             Self::Events => "GET, HEAD, POST, OPTIONS",
             Self::Batch => "POST, OPTIONS",
-            Self::Event(_)
+            Self::Tail
+            | Self::Event(_)
             | Self::Metrics
             | Self::Prometheus
             | Self::Health
@@ -69,7 +72,7 @@ impl<'a> Resource<'a> {
 }
 
 /// Answers a request, whatever it is.
-pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Progress, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Rc<Progress>, request: Request<Incoming>) -> Answer {
     let (mut head, body) = request.into_parts();
     let page = cors::Page::of(&thread.options().cors_origins, &head.headers);
     let handled = AssertUnwindSafe(handle(thread, progress, &mut head, body)).catch_unwind().await;
@@ -90,7 +93,7 @@ pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Progress, reque
 
 async fn handle(
     thread: &Rc<IngestThread>,
-    progress: &Progress,
+    progress: &Rc<Progress>,
     head: &mut Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
@@ -116,6 +119,7 @@ async fn handle(
             progress.body_read();
             match resource {
                 Resource::Events => page::events(thread, head.uri.query()).await,
+                Resource::Tail => tail::tail(thread, progress, head.uri.query()),
                 Resource::Event(id) => query::event(thread.pipeline(), id).await,
                 Resource::Metrics => Ok(ops::metrics(thread, &head.headers)),
                 Resource::Prometheus => Ok(ops::metrics_for_prometheus(thread, &head.headers)),
@@ -142,6 +146,7 @@ mod tests {
         assert_eq!(Resource::of("/events"), Some(Resource::Events));
         assert_eq!(Resource::of("/events/batch"), Some(Resource::Batch));
         assert_eq!(Resource::of("/events/x"), Some(Resource::Event("x")));
+        assert_eq!(Resource::of("/events/tail"), Some(Resource::Tail));
         for unknown in ["/", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
             assert_eq!(Resource::of(unknown), None, "{unknown}");
         }

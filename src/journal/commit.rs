@@ -50,6 +50,11 @@ impl Pending {
         self.promised += promised;
     }
 
+    /// The records, one after another.
+    pub fn records(&self) -> &[u8] {
+        &self.records
+    }
+
     /// Bytes of the records.
     pub fn bytes(&self) -> usize {
         self.records.len()

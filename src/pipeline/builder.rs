@@ -20,6 +20,7 @@ use super::{
     shard::{Shard, Worker},
     store_state::StoreState,
     storing::StoreAccess,
+    tail::Tails,
     upkeep,
 };
 use crate::{
@@ -192,6 +193,7 @@ impl Builder {
             pages_refused: AtomicBool::new(false),
             prepared: watch::Sender::new(false),
         });
+        let (tails, hub) = Tails::new(shards);
         let former_stored = Arc::new(Barrier::new(shards));
         let (ends, queues): (Vec<_>, Vec<_>) =
             (0..shards).map(|_| Shard::new(self.options.queue)).map(|(shard, queue)| (Arc::new(shard), queue)).unzip();
@@ -210,6 +212,7 @@ impl Builder {
                 journal: journal.clone(),
                 backlog: Arc::clone(&backlog),
                 metrics: Arc::clone(&metrics),
+                tails: Arc::clone(&tails),
             };
             workers.push(worker.start().map_err(system("no thread for a shard"))?);
             let flusher = Flusher {
@@ -229,6 +232,7 @@ impl Builder {
         runtime.spawn(upkeep::probe(Arc::clone(&store)));
         runtime.spawn(upkeep::sample_rate(Arc::clone(&metrics)));
         runtime.spawn(upkeep::refresh_dead_letters(Arc::clone(&store)));
+        runtime.spawn(hub.run());
         let inner = Arc::new(Inner {
             options: self.options,
             identity,
@@ -237,6 +241,7 @@ impl Builder {
             gate: Gate::new(),
             shards: ends,
             journal,
+            tails,
             #[cfg(test)]
             backlogs,
             validator: self.validator,

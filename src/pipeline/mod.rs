@@ -45,6 +45,7 @@ mod shard;
 mod slots;
 mod store_state;
 mod storing;
+mod tail;
 mod upkeep;
 
 #[cfg(test)]
@@ -62,10 +63,12 @@ pub use processor::{Fields, ProcessingError, Processor, StandardProcessor};
 pub use query::{Found, JournaledEvent};
 pub use store_state::StoreHealth;
 pub(crate) use storing::split;
+pub use tail::{Seen, Tail, TailFilter};
 
 use self::{
     shard::{Message, Shard},
     storing::StoreAccess,
+    tail::Tails,
 };
 use crate::{
     event::{Micros, Validator},
@@ -130,6 +133,7 @@ struct Inner {
     gate: Gate,
     shards: Arc<[Arc<Shard>]>,
     journal: Journal,
+    tails: Arc<Tails>,
     #[cfg(test)]
     backlogs: Vec<Arc<backlog::Backlog>>,
     validator: Arc<dyn Validator>,

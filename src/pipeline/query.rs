@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use crate::{
-    event::{self, Micros},
+    event::{self, Event, Micros},
     storage::{StoreError, StoredEvent, dead_letters::DeadLetter},
 };
 
@@ -90,15 +90,22 @@ fn unreadable(error: &io::Error) -> StoreError {
 
 fn journaled(record: &[u8]) -> Option<JournaledEvent> {
     let (event, _) = event::decode(record).ok()?;
-    Some(JournaledEvent {
-        id: event.id,
-        kind: event.kind.as_str(),
-        source: event.source.as_str(),
-        user_id: event.user_id.map(ToOwned::to_owned),
-        timestamp: event.timestamp.map_or_else(|| event.received.to_string(), ToOwned::to_owned),
-        received: event.received,
-        occurred: event.occurred,
-        data: event.data.to_owned(),
-        receipt: event.receipt.to_string(),
-    })
+    Some(JournaledEvent::of(&event))
+}
+
+impl JournaledEvent {
+    /// The event of a record.
+    pub(super) fn of(event: &Event<'_>) -> Self {
+        Self {
+            id: event.id,
+            kind: event.kind.as_str(),
+            source: event.source.as_str(),
+            user_id: event.user_id.map(ToOwned::to_owned),
+            timestamp: event.timestamp.map_or_else(|| event.received.to_string(), ToOwned::to_owned),
+            received: event.received,
+            occurred: event.occurred,
+            data: event.data.to_owned(),
+            receipt: event.receipt.to_string(),
+        }
+    }
 }

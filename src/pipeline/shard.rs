@@ -13,6 +13,7 @@ use std::{
 use super::{
     backlog::{Backlog, Chunk, Waiting},
     recent::Recent,
+    tail::Tails,
 };
 use crate::{
     abort::AbortOnPanic,
@@ -119,6 +120,7 @@ pub(super) struct Worker {
     pub(super) journal: Journal,
     pub(super) backlog: Arc<Backlog>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) tails: Arc<Tails>,
 }
 
 impl Worker {
@@ -166,6 +168,7 @@ impl Worker {
                     self.shard().give_back(chunk);
                 }
                 self.backlog.release(next, waiting.drain(..));
+                self.tails.show(self.index, pending.records(), pending.events());
                 self.metrics.shard(self.index).journaled(Micros::now().0);
                 self.metrics.add_journaled(pending.events().into());
             }

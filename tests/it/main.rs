@@ -18,3 +18,4 @@ mod ops;
 mod pages;
 mod prometheus;
 mod shutdown;
+mod tail;

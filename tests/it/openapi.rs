@@ -111,6 +111,9 @@ fn well(told: &mut Told, server: &Server) {
     assert_eq!(again.json()["duplicate"], true);
     let id = again.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(told.ask(server, "GET", &format!("/events/{id}"), &[], b"").status, 200);
+    for path in ["/events", "/events?user_id=u&limit=1", "/events/tail", "/events/tail?type=user_action"] {
+        assert_eq!(told.ask(server, "GET", path, &[], b"").status, 200, "{path}");
+    }
     let open_metrics = ("Accept", "application/openmetrics-text");
     for (path, headers) in
         [("/metrics", &[][..]), ("/metrics", &[open_metrics]), ("/metrics", &[("Accept", "text/plain")])]
@@ -138,6 +141,11 @@ fn badly(told: &mut Told, server: &Server) {
     let many = format!("[{}]", vec![GOOD; 101].join(","));
     assert_eq!(told.ask(server, "POST", "/events/batch", &[], many.as_bytes()).status, 413);
     assert_eq!(told.ask(server, "GET", "/events/00000000-0000-4000-8000-000000000000", &[], b"").status, 404);
+    for path in
+        ["/events?limit=0", "/events?more=1", "/events?cursor=x", "/events/tail?type=click", "/events/tail?limit=1"]
+    {
+        assert_eq!(told.ask(server, "GET", path, &[], b"").problem(), "invalid_parameter", "{path}");
+    }
     let mut client = server.client();
     client.send(request("GET", "/health", &[("Content-Length", "5")], b"hello")).unwrap();
     assert_eq!(told.note("GET", "/health", client.answer().unwrap()).problem(), "invalid_parameter");
@@ -154,6 +162,7 @@ fn in_need(told: &mut Told) {
     ]);
     let read = told.ask(&server, "GET", "/events/00000000-0000-4000-8000-000000000000", &[], b"");
     assert_eq!(read.problem(), "store_unavailable");
+    assert_eq!(told.ask(&server, "GET", "/events", &[], b"").problem(), "store_unavailable");
     let durable = told.ask(&server, "POST", "/events", &[], GOOD.as_bytes()).json();
     let read = told.ask(&server, "GET", &format!("/events/{}", durable["id"].as_str().unwrap()), &[], b"");
     assert_eq!(read.json()["state"], "durable");

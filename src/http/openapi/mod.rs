@@ -55,6 +55,7 @@ pub fn document(options: &Options) -> String {
         paths: json!({
             "/events": {"get": reading::page(), "post": sending::one(options)},
             "/events/batch": {"post": sending::batch(options)},
+            "/events/tail": {"get": reading::tail()},
             "/events/{id}": {"get": reading::by_id()},
             "/metrics": {"get": operating::metrics()},
             "/metrics/prometheus": {"get": operating::metrics_for_prometheus()},

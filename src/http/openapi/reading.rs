@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     super::{code::RequestCode, page::LIMIT, problem::Problem},
     READING,
-    responses::{answer, reference, refusal, with_shared},
+    responses::{answer, no_stream, reference, refusal, stream, with_shared},
 };
 use crate::storage::page::PAGE_EVENTS_MAX;
 
@@ -96,6 +96,31 @@ pub(super) fn page() -> Value {
                 &[],
             ),
             "503": unavailable(),
+        })),
+    })
+}
+
+/// `GET /events/tail`
+pub(super) fn tail() -> Value {
+    let event = "event: event\ndata: {\"id\":\"01a20bbd-7af1-77a8-8647-22e8122b999d\",\"type\":\"system_log\", …}\n\n";
+    let wrong_type = "`type` is none of user_action, sensor_data, system_log";
+    json!({
+        "operationId": "tailEvents",
+        "tags": [READING],
+        "summary": "Events as they become durable, live.",
+        "description": "Server-sent events without an end: `event`, whose data is an `Event` that is `durable`, and \
+            `missed` with `{\"events\": n}` where a client was too slow for so many. Begins with the events from now \
+            on; a comment every 15 s says that the stream is alive.",
+        "parameters": [reference("parameters", "type"), reference("parameters", "userId")],
+        "responses": with_shared(json!({
+            "200": stream("The stream.", &format!(": connected\n\n{event}event: missed\ndata: {{\"events\":417}}\n\n")),
+            "400": refusal(
+                "A parameter has a value that it cannot have, or is not known. Or the request has a body. What is not \
+                 HTTP is answered 400 without a body.",
+                &[Problem::bad_request(RequestCode::InvalidParameter, wrong_type)],
+                &[],
+            ),
+            "503": no_stream(),
         })),
     })
 }

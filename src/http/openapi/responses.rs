@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::super::{
     code::{ErrorCode, RequestCode},
     problem::{PROBLEM_JSON, Problem},
+    sse,
 };
 
 /// The headers of problems: how they are spelt, what they say, and what they hold.
@@ -79,6 +80,21 @@ pub(super) fn refusal(description: &str, problems: &[Problem], also: &[ErrorCode
         response["headers"] = sent.into();
     }
     response
+}
+
+/// A response that goes on: server-sent events.
+pub(super) fn stream(description: &str, example: &str) -> Value {
+    json!({
+        "description": description,
+        "content": {"text/event-stream": {
+            "schema": {"type": "string"}, "examples": {"example": {"value": example}},
+        }},
+    })
+}
+
+/// The refusal where there may be no more streams.
+pub(super) fn no_stream() -> Value {
+    refusal("There are as many streams, or connections, as there may be.", &[sse::too_many()], &[])
 }
 
 /// The refusals that every operation has, or that every one without a body has: by name.

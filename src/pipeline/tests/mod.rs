@@ -8,4 +8,5 @@ mod kit;
 mod pages;
 mod shutdown;
 mod store_faults;
+mod tail;
 mod workers;

@@ -2,6 +2,8 @@
 
 pub(crate) mod client;
 pub(crate) mod conformance;
+#[allow(dead_code, reason = "the tests of faults read no streams")]
+pub(crate) mod events;
 pub(crate) mod server;
 pub(crate) mod store;
 
