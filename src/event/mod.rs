@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use uuid::Uuid;
 
 mod bench;
@@ -45,7 +46,8 @@ pub const KEY_BYTES_MAX: usize = 65_535;
 pub const DATA_BYTES_MAX: usize = 4 << 20;
 
 /// What kind of event it is: the column `type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum EventType {
     /// Something a person did.
@@ -76,7 +78,8 @@ impl EventType {
 }
 
 /// Where an event comes from: the column `source`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Source {
     /// A browser.

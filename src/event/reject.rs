@@ -1,10 +1,12 @@
 //! Why an event was refused: a code that never changes, a place, and a sentence that helps.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What is wrong with one event. The names are part of the interface and stable for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "EventCode")]
 pub enum Code {
     /// The body is not JSON, or not UTF-8.
     MalformedJson,
@@ -65,7 +67,7 @@ impl Code {
 }
 
 /// One event that was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejection {
     /// The event's place in its request, counted from 0.
     pub index: usize,

@@ -11,6 +11,7 @@ use hyper::{
 };
 
 use super::{
+    code::RequestCode,
     context::{BodyRoom, IngestThread},
     problem::Problem,
 };
@@ -69,7 +70,7 @@ async fn collect(thread: &Rc<IngestThread>, body: &mut Incoming, bytes_max: usiz
     };
     let mut room: BodyRoom = thread.reserve_body(expected).ok_or_else(|| {
         let detail = "too many bodies arrive at once; try again";
-        Problem::unavailable("overloaded", detail, 1).close()
+        Problem::unavailable(RequestCode::Overloaded, detail, 1).close()
     })?;
     room.bytes.reserve(if announced.exact().is_some() { expected } else { 2 * first.len() });
     room.bytes.extend_from_slice(&first);
@@ -84,7 +85,7 @@ async fn next(body: &mut Incoming, bytes_max: usize, before: usize) -> Result<Op
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             let detail = format!("the body ended early or is not well-formed: {error}");
-            Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", detail).close()
+            Problem::new(StatusCode::BAD_REQUEST, RequestCode::IncompleteBody, detail).close()
         })?;
         // Trailers have no meaning here.
         let Ok(data) = frame.into_data() else { continue };

@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
-use super::Options;
+use super::{Options, page::PageRoom};
 use crate::{
     pipeline::{Intake, Pipeline},
     sync::Padded,
@@ -34,8 +34,11 @@ const BODY_BUFFER_BYTES_KEPT: usize = 64 << 10;
 pub(super) struct Shared {
     pub(super) pipeline: Pipeline,
     pub(super) options: Options,
+    /// The OpenAPI document.
+    pub(super) openapi: Bytes,
     /// Shutdown has begun: not ready any more.
     pub(super) draining: AtomicBool,
+    pub(super) page_room: PageRoom,
     /// As many permits as there may be more streams.
     pub(super) streams: Arc<Semaphore>,
 }
@@ -72,6 +75,14 @@ impl IngestThread {
 
     pub(super) fn pipeline(&self) -> &Pipeline {
         &self.shared.pipeline
+    }
+
+    pub(super) fn openapi(&self) -> Bytes {
+        self.shared.openapi.clone()
+    }
+
+    pub(super) fn page_room(&self) -> &PageRoom {
+        &self.shared.page_room
     }
 
     pub(super) fn streams(&self) -> &Arc<Semaphore> {

@@ -16,6 +16,7 @@ use hyper::{
 use super::{
     answer::{self, Answer},
     body,
+    code::RequestCode,
     context::IngestThread,
     problem::Problem,
     progress::Progress,
@@ -102,11 +103,11 @@ fn ack_level(query: Option<&str>) -> Result<Option<AckLevel>, Problem> {
     let mut level = None;
     for parameter in query.unwrap_or_default().split('&') {
         let Some(name) = parameter.strip_prefix("ack=") else { continue };
-        let wanted = name
-            .parse()
-            .map_err(|_| Problem::bad_request("invalid_parameter", "`ack` is none of queued, durable, stored"))?;
+        let wanted = name.parse().map_err(|_| {
+            Problem::bad_request(RequestCode::InvalidParameter, "`ack` is none of queued, durable, stored")
+        })?;
         if level.replace(wanted).is_some_and(|before| before != wanted) {
-            return Err(Problem::bad_request("invalid_parameter", "`ack` is given twice"));
+            return Err(Problem::bad_request(RequestCode::InvalidParameter, "`ack` is given twice"));
         }
     }
     Ok(level)
@@ -118,7 +119,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         Ok(key) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key)),
         _ => {
             let detail = format!("`Idempotency-Key` is not 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters");
-            Err(Problem::bad_request("invalid_parameter", detail))
+            Err(Problem::bad_request(RequestCode::InvalidParameter, detail))
         }
     }
 }

@@ -24,8 +24,11 @@ use tokio::{
 
 use super::{
     Options,
+    code::RequestCode,
     connection::close_gently,
     context::Shared,
+    openapi,
+    page::PageRoom,
     problem::Problem,
     sse,
     thread::{self as ingest, Handed, ThreadHandle},
@@ -55,8 +58,14 @@ impl Server {
     pub fn start(listener: TcpListener, pipeline: Pipeline, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        let streams = Arc::new(Semaphore::new(sse::STREAMS_MAX));
-        let shared = Arc::new(Shared { pipeline, options, draining: AtomicBool::new(false), streams });
+        let shared = Arc::new(Shared {
+            openapi: openapi::document(&options).into(),
+            pipeline,
+            options,
+            draining: AtomicBool::new(false),
+            page_room: PageRoom::new(),
+            streams: Arc::new(Semaphore::new(sse::STREAMS_MAX)),
+        });
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads =
             (0..cores).map(|index| ingest::start(index, Arc::clone(&shared))).collect::<Result<Vec<_>, _>>()?;
@@ -170,7 +179,7 @@ fn turn_away(mut socket: TcpStream, turned_away: &Arc<Semaphore>) {
     tokio::spawn(async move {
         let _permit = permit;
         let detail = "the service has as many connections as it may have";
-        let problem = Problem::unavailable("overloaded", detail, TURNED_AWAY_RETRY_S).close();
+        let problem = Problem::unavailable(RequestCode::Overloaded, detail, TURNED_AWAY_RETRY_S).close();
         if let Ok(Ok(())) = timeout(ACCEPT_PAUSE, socket.write_all(&problem.into_raw())).await {
             close_gently(&mut socket).await;
         }

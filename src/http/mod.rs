@@ -18,14 +18,18 @@
 
 mod answer;
 mod body;
+mod code;
 mod connection;
 mod context;
 mod cors;
 mod exposition;
 mod ingest;
 mod listener;
+mod openapi;
 mod ops;
 mod options;
+mod page;
+mod parameters;
 mod problem;
 mod progress;
 mod query;
@@ -36,4 +40,5 @@ mod taken;
 mod thread;
 
 pub use listener::Server;
+pub use openapi::document as openapi_document;
 pub use options::Options;

@@ -2,12 +2,14 @@
 
 use hyper::{
     HeaderMap, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, HeaderValue, VARY},
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY},
 };
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
 use super::{
     answer::{self, Answer},
+    code::RequestCode,
     context::IngestThread,
     exposition::{self, Format},
     problem::Problem,
@@ -15,11 +17,14 @@ use super::{
 use crate::pipeline::JournalHealth;
 
 /// Grades of the health format (draft-inadarei-api-health-check).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Grade {
+    /// All is well.
     Pass,
+    /// It works, and somebody should look.
     Warn,
+    /// No event can be accepted.
     Fail,
 }
 
@@ -53,61 +58,96 @@ pub(super) fn live() -> Answer {
 pub(super) fn ready(thread: &IngestThread) -> Result<Answer, Problem> {
     let retry_after_s = thread.pipeline().retry_after_s();
     if thread.is_draining() {
-        return Err(Problem::unavailable("draining", "the service is shutting down", retry_after_s));
+        return Err(Problem::unavailable(RequestCode::Draining, "the service is shutting down", retry_after_s));
     }
     if !thread.pipeline().journal_health().accepting {
-        return Err(Problem::unavailable("journal_full", "the journal has no room for more events", retry_after_s));
+        return Err(Problem::unavailable(
+            RequestCode::JournalFull,
+            "the journal has no room for more events",
+            retry_after_s,
+        ));
     }
     if !thread.pipeline().can_accept() {
-        return Err(Problem::unavailable("overloaded", "no shard has room for more events", retry_after_s));
+        return Err(Problem::unavailable(RequestCode::Overloaded, "no shard has room for more events", retry_after_s));
     }
     Ok(answer::json(StatusCode::OK, r#"{"status":"ready"}"#))
 }
 
-#[derive(Serialize)]
+/// `GET /openapi.json`: what can be asked, and what is answered.
+pub(super) fn openapi(thread: &IngestThread) -> Answer {
+    let mut response = answer::json(StatusCode::OK, thread.openapi());
+    // The next start may have other limits.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// How the service is.
+#[derive(Serialize, JsonSchema)]
 struct Health {
+    /// The worst of the checks.
     status: Grade,
+    /// Of the service.
     version: &'static str,
     checks: Checks,
 }
 
-#[derive(Serialize)]
+/// How its parts are, each in a list of one.
+#[derive(Serialize, JsonSchema)]
 struct Checks {
     journal: [JournalCheck; 1],
     store: [StoreCheck; 1],
     shards: [ShardsCheck; 1],
 }
 
-#[derive(Serialize)]
+/// `warn` while the store is not known to be there; events wait in the journal then.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct StoreCheck {
     status: Grade,
     component_type: &'static str,
+    #[schemars(extend("enum" = ["starting", "up", "down"]))]
     state: &'static str,
+    /// For how long, in seconds.
     state_seconds: u64,
+    /// What the store said last, while it is down; never with a password.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     output: Option<String>,
 }
 
-#[derive(Serialize)]
+/// `warn` where it was damaged, `fail` while it has no room.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct JournalCheck {
     status: Grade,
     component_type: &'static str,
+    /// It has room for more events.
     accepting: bool,
+    /// How long the oldest event has waited that is not stored, in seconds.
     oldest_unstored_seconds: f64,
+    /// What was found damaged, and where to look.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     output: Option<String>,
 }
 
-#[derive(Serialize)]
+/// `fail` while no event can be accepted.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ShardsCheck {
     status: Grade,
     component_type: &'static str,
+    /// Shard workers that run.
     workers: usize,
+    /// How many there should be.
     shards: usize,
+    /// A shard has room for more events, and the service is not shutting down.
     accepting: bool,
+}
+
+/// The schemas of what is answered here.
+pub(super) fn schemas(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<Health>();
 }
 
 /// `GET /health`: pass; warn while the store is away and events still find room, or where the journal was

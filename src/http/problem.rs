@@ -4,17 +4,21 @@ use hyper::{
     Response, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::answer::{Answer, Body};
+use super::{
+    answer::{Answer, Body},
+    code::{ErrorCode, RequestCode},
+};
 use crate::{
     event::{BodyError, Code, DATA_BYTES_MAX, Rejection, Shape},
     pipeline::Refused,
 };
 
 /// The media type of every problem.
-const PROBLEM_JSON: &str = "application/problem+json";
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A refusal, or a failure, as the client sees it. Boxed, so that the good path does not carry
 /// room for it.
@@ -24,7 +28,7 @@ pub(super) struct Problem(Box<Content>);
 #[derive(Debug)]
 struct Content {
     status: StatusCode,
-    code: &'static str,
+    code: ErrorCode,
     detail: String,
     pointer: String,
     limit: Option<u64>,
@@ -32,28 +36,50 @@ struct Content {
     headers: SmallVec<[(HeaderName, HeaderValue); 2]>,
 }
 
-#[derive(Serialize)]
+/// Why a request was refused (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
 struct Document<'a> {
+    /// `urn:event-pipeline:problem:` and the code.
+    #[schemars(pattern("^urn:event-pipeline:problem:[a-z_]+$"))]
     r#type: String,
+    /// What the status is called.
     title: &'a str,
+    /// The status of the answer.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// What is wrong, for programs.
+    #[schemars(with = "ErrorCode")]
     code: &'a str,
+    /// What is wrong, for people.
+    #[schemars(length(min = 1))]
     detail: &'a str,
+    /// The same as `detail`, for clients that look for it here.
+    #[schemars(length(min = 1))]
     message: &'a str,
+    /// Where, when it is one place of a body that was refused as a whole: a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "str::is_empty")]
     pointer: &'a str,
+    /// How many may be had, where there were too many.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     limit: Option<u64>,
+    /// Each event that was refused.
     #[serde(skip_serializing_if = "<[Rejection]>::is_empty")]
     errors: &'a [Rejection],
 }
 
+/// The schemas of what is answered here.
+pub(super) fn schemas(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<Document<'static>>();
+}
+
 impl Problem {
     /// A problem without anything particular to its kind.
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: impl Into<ErrorCode>, detail: impl Into<String>) -> Self {
         Self(Box::new(Content {
             status,
-            code,
+            code: code.into(),
             detail: detail.into(),
             pointer: String::new(),
             limit: None,
@@ -62,51 +88,51 @@ impl Problem {
         }))
     }
 
-    pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn bad_request(code: impl Into<ErrorCode>, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+        Self::new(StatusCode::NOT_FOUND, RequestCode::NotFound, detail)
     }
 
     pub(super) fn method_not_allowed(allow: &'static str) -> Self {
         let detail = format!("this path answers to {allow}");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, RequestCode::MethodNotAllowed, detail)
             .with(ALLOW, HeaderValue::from_static(allow))
     }
 
     /// Load or a store that is away: the client should come back.
-    pub(super) fn unavailable(code: &'static str, detail: impl Into<String>, retry_after_s: u64) -> Self {
+    pub(super) fn unavailable(code: impl Into<ErrorCode>, detail: impl Into<String>, retry_after_s: u64) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with(RETRY_AFTER, HeaderValue::from(retry_after_s))
     }
 
     pub(super) fn body_too_large(limit: usize) -> Self {
         let detail = format!("the body has more than the {limit} bytes that one request may have");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).limit(limit)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, RequestCode::BodyTooLarge, detail).limit(limit)
     }
 
     pub(super) fn unsupported_media_type() -> Self {
         let detail = "the body must be JSON: send `Content-Type: application/json`, or none at all";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, RequestCode::UnsupportedMediaType, detail)
             .with(ACCEPT, HeaderValue::from_static("application/json"))
     }
 
     pub(super) fn unsupported_content_coding() -> Self {
         let detail = "the body must not be compressed: no content coding but identity is understood";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_coding", detail)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, RequestCode::UnsupportedContentCoding, detail)
             .with(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
     }
 
     /// The client was too slow; the connection ends with the answer.
     pub(super) fn timeout(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail).close()
+        Self::new(StatusCode::REQUEST_TIMEOUT, RequestCode::Timeout, detail).close()
     }
 
     /// A bug of ours.
     pub(super) fn internal() -> Self {
         let detail = "the service failed on this request; it is a bug, and the log has more";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, RequestCode::Internal, detail)
     }
 
     /// What the pipeline says to a request of which it took nothing.
@@ -119,35 +145,36 @@ impl Problem {
                     let detail = rejection.detail.clone();
                     let problem = match rejection.code {
                         Code::EventTooLarge => {
-                            Self::new(StatusCode::PAYLOAD_TOO_LARGE, rejection.code.as_str(), detail)
-                                .limit(DATA_BYTES_MAX)
+                            Self::new(StatusCode::PAYLOAD_TOO_LARGE, rejection.code, detail).limit(DATA_BYTES_MAX)
                         }
-                        code => Self::bad_request(code.as_str(), detail),
+                        code => Self::bad_request(code, detail),
                     };
                     problem.errors(rejections)
                 }
                 _ => {
                     let detail = "no event of the batch is valid; `errors` says why, for each";
-                    Self::bad_request("no_valid_event", detail).errors(rejections)
+                    Self::bad_request(RequestCode::NoValidEvent, detail).errors(rejections)
                 }
             },
-            Refused::JournalFull { retry_after_s } => Self::unavailable("journal_full", detail, retry_after_s),
-            Refused::Overloaded { retry_after_s } => Self::unavailable("overloaded", detail, retry_after_s),
-            Refused::Draining => Self::unavailable("draining", detail, retry_after_s),
+            Refused::JournalFull { retry_after_s } => {
+                Self::unavailable(RequestCode::JournalFull, detail, retry_after_s)
+            }
+            Refused::Overloaded { retry_after_s } => Self::unavailable(RequestCode::Overloaded, detail, retry_after_s),
+            Refused::Draining => Self::unavailable(RequestCode::Draining, detail, retry_after_s),
         }
     }
 
     fn body(error: BodyError) -> Self {
         match error {
             BodyError::Refused { code, pointer, detail } => {
-                let mut problem = Self::bad_request(code.as_str(), detail);
+                let mut problem = Self::bad_request(code, detail);
                 problem.0.pointer = pointer;
                 problem
             }
-            BodyError::Empty => Self::bad_request("empty_batch", "the batch holds no event"),
+            BodyError::Empty => Self::bad_request(RequestCode::EmptyBatch, "the batch holds no event"),
             BodyError::TooMany { events, events_max } => {
                 let detail = format!("the batch holds {events} events; one request may hold {events_max}");
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", detail).limit(events_max)
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, RequestCode::TooManyEvents, detail).limit(events_max)
             }
         }
     }
@@ -172,13 +199,27 @@ impl Problem {
         self
     }
 
-    fn document(&self) -> Vec<u8> {
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    pub(super) fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The headers that belong to this problem.
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
+    }
+
+    /// The body.
+    pub(super) fn document(&self) -> Vec<u8> {
         let Content { status, code, detail, pointer, limit, errors, .. } = self.0.as_ref();
         let document = Document {
-            r#type: format!("urn:event-pipeline:problem:{}", code),
+            r#type: format!("urn:event-pipeline:problem:{}", code.as_str()),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            code,
+            code: code.as_str(),
             detail,
             message: detail,
             pointer,

@@ -6,38 +6,58 @@ use hyper::{
     StatusCode,
     header::{CACHE_CONTROL, HeaderValue},
 };
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 use uuid::Uuid;
 
 use super::{
     answer::{self, Answer},
+    code::RequestCode,
     problem::Problem,
 };
 use crate::{
-    event::Micros,
+    event::{EventType, Micros},
     pipeline::{Found, JournaledEvent, Pipeline},
-    storage::{StoreError, StoredEvent, dead_letters::DeadLetter},
+    storage::{
+        StoreError, StoredEvent,
+        dead_letters::{DeadLetter, Reason},
+    },
 };
 
 /// An event as it is read: the fields it was sent with, what was made of it, and its state.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Event", extend("additionalProperties" = true))]
 pub(super) struct Document<'a> {
+    /// In lower case.
     id: Uuid,
+    #[schemars(with = "EventType")]
     r#type: &'a str,
+    /// One of those that an event may be sent with; a row that others wrote may have another.
     source: &'a str,
+    /// `null` where it was sent without one.
     user_id: Option<&'a str>,
     #[serde(flatten)]
+    #[schemars(with = "ProcessedData")]
     processed_data: Processed<'a>,
+    /// How long after its receipt it was processed, in ms; once it is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
     processing_time_ms: Option<i64>,
+    /// Its own time: whole seconds, in UTC; once it is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     created_at: Option<String>,
+    /// When it was processed: whole seconds, in UTC; once it is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     processed_at: Option<String>,
+    /// How far it has come: `durable` is in the journal, on its way to the store.
+    #[schemars(extend("enum" = ["durable", "stored", "dead"]))]
     state: &'static str,
     /// Why it was refused, where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Dead<'static>")]
     dead: Option<Dead<'a>>,
 }
 
@@ -59,13 +79,47 @@ enum Processed<'a> {
 }
 
 /// Why an event is dead.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Death")]
 struct Dead<'a> {
+    #[schemars(with = "Reason")]
     reason: &'static str,
+    /// The store's own error number or name, or the processor's.
     code: &'a str,
+    /// In the words of who refused it.
     detail: &'a str,
+    /// How often it was tried.
     attempts: u32,
+    /// When it was given up.
+    #[schemars(extend("format" = "date-time"))]
     failed_at: String,
+}
+
+/// The members that the service's own processor makes, beside which others may stand. What others wrote into
+/// the table may lack them.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "the schema of what is handed on as it is stored")]
+struct ProcessedData {
+    /// As it was sent.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "Map<String, Value>")]
+    data: Option<Map<String, Value>>,
+    /// As it was sent: RFC 3339 with a zone; or the time of receipt.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "String")]
+    timestamp: Option<String>,
+    /// When the service received it.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "String", extend("format" = "date-time"))]
+    received_at: Option<String>,
+    /// How long after its own time it was received, in ms; below zero where its clock is ahead.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "i64")]
+    lag_ms: Option<i64>,
+    /// Node and sequence: unique to this acceptance of the event.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "String", pattern("^[0-9a-f]{32}$"))]
+    receipt: Option<String>,
+}
+
+/// The schemas of what is answered here.
+pub(super) fn schemas(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<Document<'static>>();
 }
 
 /// Fields of [`Document`] that a processor's members must not stand beside.
@@ -97,10 +151,11 @@ pub(super) async fn event(pipeline: &Pipeline, id: &str) -> Result<Answer, Probl
 
 fn unavailable(pipeline: &Pipeline, error: &StoreError) -> Problem {
     let detail = format!("the store cannot be asked now ({}); the event may or may not be there", error.code());
-    Problem::unavailable("store_unavailable", detail, pipeline.retry_after_s())
+    Problem::unavailable(RequestCode::StoreUnavailable, detail, pipeline.retry_after_s())
 }
 
-fn document(stored: &StoredEvent) -> Document<'_> {
+/// A stored event.
+pub(super) fn document(stored: &StoredEvent) -> Document<'_> {
     let time = |seconds: Option<i64>| seconds.map(|seconds| Micros(seconds.saturating_mul(1_000_000)).to_string());
     Document {
         id: stored.id,

@@ -12,8 +12,9 @@ use hyper::{
 
 use super::{
     answer::{self, Answer},
+    code::RequestCode,
     context::IngestThread,
-    cors, ingest, ops,
+    cors, ingest, ops, page,
     problem::Problem,
     progress::Progress,
     query, tail,
@@ -32,6 +33,7 @@ enum Resource<'a> {
     Health,
     Live,
     Ready,
+    OpenApi,
 }
 
 impl<'a> Resource<'a> {
@@ -45,6 +47,7 @@ impl<'a> Resource<'a> {
             "/health" => Self::Health,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
+            "/openapi.json" => Self::OpenApi,
             _ => match path.strip_prefix("/events/") {
                 Some(id) if !id.is_empty() && !id.contains('/') => Self::Event(id),
                 _ => return None,
@@ -54,14 +57,16 @@ impl<'a> Resource<'a> {
 
     fn allow(self) -> &'static str {
         match self {
-            Self::Events | Self::Batch => "POST, OPTIONS",
+            Self::Events => "GET, HEAD, POST, OPTIONS",
+            Self::Batch => "POST, OPTIONS",
             Self::Tail
             | Self::Event(_)
             | Self::Metrics
             | Self::Prometheus
             | Self::Health
             | Self::Live
-            | Self::Ready => "GET, HEAD, OPTIONS",
+            | Self::Ready
+            | Self::OpenApi => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -106,13 +111,14 @@ async fn handle(
             let shape = Shape::Batch { events_max: thread.options().max_batch_events };
             ingest::post(thread, progress, head, body, shape).await
         }
-        (&Method::GET | &Method::HEAD, resource) if !matches!(resource, Resource::Events | Resource::Batch) => {
+        (&Method::GET | &Method::HEAD, resource) if resource != Resource::Batch => {
             if !body.is_end_stream() {
                 let detail = "a GET or HEAD request has no body";
-                return Err(Problem::bad_request("invalid_parameter", detail).close());
+                return Err(Problem::bad_request(RequestCode::InvalidParameter, detail).close());
             }
             progress.body_read();
             match resource {
+                Resource::Events => page::events(thread, head.uri.query()).await,
                 Resource::Tail => tail::tail(thread, progress, head.uri.query()),
                 Resource::Event(id) => query::event(thread.pipeline(), id).await,
                 Resource::Metrics => Ok(ops::metrics(thread, &head.headers)),
@@ -120,7 +126,8 @@ async fn handle(
                 Resource::Health => Ok(ops::health(thread)),
                 Resource::Live => Ok(ops::live()),
                 Resource::Ready => ops::ready(thread),
-                Resource::Events | Resource::Batch => Err(Problem::method_not_allowed(allow)),
+                Resource::OpenApi => Ok(ops::openapi(thread)),
+                Resource::Batch => Err(Problem::method_not_allowed(allow)),
             }
         }
         _ => Err(Problem::method_not_allowed(allow)),
@@ -129,7 +136,10 @@ async fn handle(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::http::{Options, openapi};
 
     #[test]
     fn paths_are_compared_whole() {
@@ -139,6 +149,31 @@ mod tests {
         assert_eq!(Resource::of("/events/tail"), Some(Resource::Tail));
         for unknown in ["/", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
             assert_eq!(Resource::of(unknown), None, "{unknown}");
+        }
+    }
+
+    /// The paths that this file knows, as its own text has them.
+    fn paths() -> BTreeSet<String> {
+        let arms = include_str!("route.rs").lines().filter_map(|line| line.trim().split_once(" => Self::"));
+        let whole = arms.filter_map(|(path, _)| path.strip_prefix('"')?.strip_suffix('"')).map(str::to_owned);
+        whole.chain(["/events/{id}".to_owned()]).collect()
+    }
+
+    #[test]
+    fn every_route_is_in_the_openapi_document_and_every_path_of_that_is_a_route() {
+        let document = openapi::document(&Options::default());
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let documented = document["paths"].as_object().unwrap();
+        assert_eq!(documented.keys().cloned().collect::<BTreeSet<_>>(), paths());
+        for (path, operations) in documented {
+            let path = path.replace("{id}", "x");
+            let resource = Resource::of(&path).unwrap();
+            let mut methods: Vec<_> = operations.as_object().unwrap().keys().map(|name| name.to_uppercase()).collect();
+            // OpenAPI has no need to say that HEAD works where GET does.
+            methods.extend(methods.contains(&"GET".to_owned()).then(|| "HEAD".to_owned()));
+            methods.push("OPTIONS".to_owned());
+            let allowed: BTreeSet<_> = resource.allow().split(", ").map(str::to_owned).collect();
+            assert_eq!(methods.into_iter().collect::<BTreeSet<_>>(), allowed, "{path}");
         }
     }
 }

@@ -30,6 +30,7 @@ use tokio::{
 
 use super::{
     answer::{Answer, Body},
+    code::RequestCode,
     context::IngestThread,
     problem::Problem,
     progress::Progress,
@@ -62,10 +63,7 @@ pub(super) fn answer(
     progress: &Rc<Progress>,
     events: impl Stream<Item = Bytes> + 'static,
 ) -> Result<Answer, Problem> {
-    let permit = Arc::clone(thread.streams()).try_acquire_owned().map_err(|_| {
-        let detail = format!("the service has {STREAMS_MAX} live streams already; try again when one has ended");
-        Problem::unavailable("overloaded", detail, RETRY_AFTER_S)
-    })?;
+    let permit = Arc::clone(thread.streams()).try_acquire_owned().map_err(|_| too_many())?;
     let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     progress.streaming();
@@ -82,6 +80,12 @@ pub(super) fn answer(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// The refusal where there may be no more streams.
+pub(super) fn too_many() -> Problem {
+    let detail = format!("the service has {STREAMS_MAX} live streams already; try again when one has ended");
+    Problem::unavailable(RequestCode::Overloaded, detail, RETRY_AFTER_S)
 }
 
 /// Appends the event `name` with `data` as JSON to `text`.

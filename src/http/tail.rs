@@ -6,11 +6,10 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, unfold};
 use serde::Serialize;
 
-use super::{answer::Answer, context::IngestThread, problem::Problem, progress::Progress, query, sse};
-use crate::{
-    event::{EventType, USER_ID_CHARS_MAX},
-    pipeline::{Seen, Tail, TailFilter},
+use super::{
+    answer::Answer, context::IngestThread, parameters::Parameters, problem::Problem, progress::Progress, query, sse,
 };
+use crate::pipeline::{Seen, Tail, TailFilter};
 
 /// Events that are there at the same time go together, until they have so many bytes.
 const PART_BYTES: usize = 16 << 10;
@@ -28,28 +27,8 @@ pub(super) fn tail(thread: &IngestThread, progress: &Rc<Progress>, query: Option
 }
 
 fn filter(query: Option<&str>) -> Result<TailFilter, Problem> {
-    let refused = |detail: String| Problem::bad_request("invalid_parameter", detail);
-    let mut filter = TailFilter::default();
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        let is_repeated = match &*name {
-            "type" => {
-                let kind = EventType::from_name(&value)
-                    .ok_or_else(|| refused("`type` is none of user_action, sensor_data, system_log".to_owned()))?;
-                filter.kind.replace(kind).is_some()
-            }
-            "user_id" => {
-                if !(1..=USER_ID_CHARS_MAX).contains(&value.chars().count()) {
-                    return Err(refused(format!("`user_id` does not have 1 to {USER_ID_CHARS_MAX} characters")));
-                }
-                filter.user_id.replace(value.into_owned()).is_some()
-            }
-            _ => return Err(refused(format!("there is no parameter `{name}` here; `type` and `user_id` are known"))),
-        };
-        if is_repeated {
-            return Err(refused(format!("`{name}` is given twice")));
-        }
-    }
-    Ok(filter)
+    let parameters = Parameters::read(query, &["type", "user_id"])?;
+    Ok(TailFilter { kind: parameters.kind()?, user_id: parameters.user_id()? })
 }
 
 /// What is seen, written as events.
@@ -76,6 +55,7 @@ fn write(text: &mut Vec<u8>, seen: &Seen) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EventType;
 
     #[test]
     fn events_are_chosen_by_type_and_user() {

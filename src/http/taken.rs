@@ -3,13 +3,93 @@
 //! Written by hand: the ids of a batch are most of the work of its answer.
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     event::{Rejection, Shape},
     pipeline::{AckLevel, Reached},
+    storage::dead_letters::Reason,
 };
+
+/// The answer to one event, as [`write_single`] writes it.
+#[derive(JsonSchema)]
+#[schemars(description = "The answer to one event.")]
+#[expect(dead_code, reason = "the schema of what is written by hand")]
+pub(super) struct TakenEvent {
+    /// The event's id: the one that it was sent with, in lower case, or one that was made.
+    id: Uuid,
+    ack: Acknowledged,
+    /// The id was seen before; not there where it was not. The event is taken like any other, and the store keeps
+    /// the first. Exact at `stored`; at `durable` known for ids that the client chose and that were seen lately.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "bool", extend("const" = true))]
+    duplicate: Option<bool>,
+    /// With `dead`: who refused it.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "Reason")]
+    code: Option<Reason>,
+    /// With `dead`: why, in the words of who refused it.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "String")]
+    detail: Option<String>,
+}
+
+/// The answer to a batch, as [`write_batch`] writes it: received = accepted + rejected.
+#[derive(JsonSchema)]
+#[schemars(description = "The answer to a batch: received = accepted + rejected.")]
+#[expect(dead_code, reason = "the schema of what is written by hand")]
+pub(super) struct TakenBatch {
+    /// The lowest level that an accepted event reached which is not dead.
+    ack: Acknowledged,
+    /// How many events the body holds.
+    received: usize,
+    /// How many of them were accepted: at least one.
+    #[schemars(range(min = 1))]
+    accepted: usize,
+    /// How many of the accepted ones have an id that was seen before.
+    duplicate: usize,
+    /// How many are not valid, and were not accepted; `errors` says why.
+    rejected: usize,
+    /// For each event of the request its id, `null` where it was rejected. Left out with `Prefer: return=minimal`.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "Vec<Option<Uuid>>")]
+    ids: Option<Vec<Option<Uuid>>>,
+    /// Each event that was rejected.
+    errors: Vec<Rejection>,
+    /// At `stored`: each accepted event that the store or the processor refused for good.
+    #[schemars(skip_serializing_if = "Option::is_none", with = "Vec<Dead<'static>>")]
+    dead: Option<Vec<Dead<'static>>>,
+}
+
+/// How far an event has come.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the schema of what is written by hand")]
+enum Acknowledged {
+    /// In the shard's memory queue.
+    Queued,
+    /// Synced to this node's journal: it will be in the store exactly once, or among the dead letters.
+    Durable,
+    /// Committed in the store.
+    Stored,
+    /// The store or the processor refused it for good.
+    Dead,
+}
+
+/// An accepted event that was refused for good.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeadEvent")]
+struct Dead<'a> {
+    /// The event's place in its request, counted from 0.
+    index: usize,
+    /// Left out with `Prefer: return=minimal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Uuid")]
+    id: Option<Uuid>,
+    /// Who refused it.
+    #[schemars(with = "Reason")]
+    code: &'static str,
+    /// Why, in the words of who refused it.
+    detail: &'a str,
+}
 
 /// The events of a batch.
 #[derive(Debug)]
@@ -63,14 +143,6 @@ pub(super) fn write_batch(text: &mut Vec<u8>, events: &Events<'_>, reached: &Rea
     }
     write_value(text, "errors", &events.rejections);
     if !outcome.dead.is_empty() {
-        #[derive(Serialize)]
-        struct Dead<'a> {
-            index: usize,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            id: Option<Uuid>,
-            code: &'static str,
-            detail: &'a str,
-        }
         let id = |index| events.accepted.iter().find(|(accepted, _)| *accepted == index).map(|(_, id)| *id);
         let dead = outcome.dead.iter().map(|dead| Dead {
             index: dead.index,

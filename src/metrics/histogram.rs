@@ -3,6 +3,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lock;
@@ -77,7 +78,7 @@ impl Distribution {
 }
 
 /// A distribution of latencies, in ms; all zero where nothing was recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Percentiles {
     /// How many were recorded.
     pub count: u64,

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::histogram::{Distribution, Latencies, Percentiles, merge};
@@ -23,7 +24,7 @@ pub struct JournalMetrics {
 }
 
 /// What a journal holds at a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct JournalFigures {
     /// Bytes of all its files.
     pub bytes: u64,
@@ -40,7 +41,8 @@ pub struct JournalFigures {
 }
 
 /// [`JournalMetrics`] at a moment.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+#[schemars(description = "What the journal has done since the start.")]
 pub struct JournalCounts {
     /// Commits since the start, each one write and one sync.
     pub commits: u64,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -13,7 +14,8 @@ use super::{
 use crate::sync::{Padded, TallySnapshot};
 
 /// The answer of `GET /metrics`. The first eight fields are always there.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Metrics", description = "Everything counted, at one moment.")]
 pub struct Snapshot {
     /// Events accepted since the start.
     pub events_received: u64,
@@ -58,7 +60,8 @@ pub struct Snapshot {
 }
 
 /// What the journal holds, and what it has done.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "JournalMetrics")]
 pub struct JournalSnapshot {
     /// At this moment.
     #[serde(flatten)]
@@ -71,9 +74,11 @@ pub struct JournalSnapshot {
 }
 
 /// Unresolved dead letters of one reason and code.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DeadLettersMetrics")]
 pub struct DeadLettersSnapshot {
     /// `processing_failed` or `store_refused`.
+    #[schemars(extend("enum" = ["processing_failed", "store_refused"]))]
     pub reason: &'static str,
     /// The store's own error number or name.
     pub code: String,
@@ -82,9 +87,11 @@ pub struct DeadLettersSnapshot {
 }
 
 /// What is known of the store.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "StoreMetrics")]
 pub struct StoreSnapshot {
     /// `starting`, `up` or `down`.
+    #[schemars(extend("enum" = ["starting", "up", "down"]))]
     pub state: &'static str,
     /// For how long, in seconds.
     pub state_seconds: u64,
@@ -93,7 +100,8 @@ pub struct StoreSnapshot {
 }
 
 /// One shard of [`Snapshot::shards`].
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ShardMetrics", description = "One shard.")]
 pub struct ShardSnapshot {
     /// Which one, from 0.
     pub shard: usize,

@@ -3,7 +3,10 @@
 use std::{
     fmt, io,
     path::PathBuf,
-    sync::{Arc, Mutex, atomic::AtomicU16},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU16},
+    },
     thread::{self, JoinHandle},
 };
 
@@ -43,6 +46,8 @@ pub(crate) const JOURNAL_DIR: &str = "journal";
 const STORE_THREADS: usize = 2;
 /// Looking an event up in this node's files may read some of them through.
 const LOOKUPS_MAX: usize = 2;
+/// Pages are read and written out beside the flushers, on what these leave of store and processors.
+const PAGES_MAX: usize = 2;
 
 /// A pipeline that does not run yet.
 pub struct Builder {
@@ -184,6 +189,8 @@ impl Builder {
             dead_letters,
             state: StoreState::new(self.store_name),
             lookups: Semaphore::new(LOOKUPS_MAX),
+            pages: Semaphore::new(PAGES_MAX),
+            pages_refused: AtomicBool::new(false),
             prepared: watch::Sender::new(false),
         });
         let (tails, hub) = Tails::new(shards);

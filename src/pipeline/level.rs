@@ -2,9 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
+
 /// How far accepted events have come when a request is answered; each level includes the ones
 /// before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum AckLevel {
     /// In the shard's memory queue: fast, and lost if the process dies.
     Queued,

@@ -35,6 +35,7 @@ mod flusher;
 mod identity;
 mod ids;
 mod level;
+mod page;
 mod processor;
 mod query;
 mod recent;

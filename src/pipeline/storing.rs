@@ -3,7 +3,12 @@
 //!
 //! Only what an error says of a row makes a dead letter; all else waits, and nothing is dropped.
 
-use std::{iter, ops::Range, sync::Arc, time::Duration};
+use std::{
+    iter,
+    ops::Range,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use smallvec::SmallVec;
 use tokio::sync::{Semaphore, watch};
@@ -31,6 +36,10 @@ pub(super) struct StoreAccess {
     pub(super) state: StoreState,
     /// How many events may be looked up in this node's files at a time.
     pub(super) lookups: Semaphore,
+    /// How many pages may be in memory at a time.
+    pub(super) pages: Semaphore,
+    /// Whether it was said that pages cannot be read.
+    pub(super) pages_refused: AtomicBool,
     /// Becomes true when the table was seen to be there.
     pub(super) prepared: watch::Sender<bool>,
 }

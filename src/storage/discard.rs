@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use uuid::Uuid;
 
-use super::{Batch, Limits, Migration, Storage, StoreError, Stored, StoredEvent};
+use super::{Batch, Limits, Migration, Page, PageQuery, Storage, StoreError, Stored, StoredEvent};
 
 /// Takes everything and keeps nothing but a count.
 #[derive(Debug, Default)]
@@ -36,6 +36,10 @@ impl Storage for Discard {
 
     fn fetch(&self, _id: Uuid) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>> {
         ready(Ok(None)).boxed()
+    }
+
+    fn page(&self, _query: PageQuery) -> BoxFuture<'_, Result<Page, StoreError>> {
+        ready(Ok(Page::default())).boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -16,6 +16,7 @@ pub mod dead_letters;
 mod discard;
 mod error;
 pub mod mysql;
+pub mod page;
 pub mod schema;
 pub mod sqlite;
 mod target;
@@ -25,6 +26,7 @@ pub use dead_letters::DeadLetters;
 pub use discard::Discard;
 pub use error::{BadRow, StoreError};
 pub use mysql::MySql;
+pub use page::{Page, PageQuery};
 pub use sqlite::{Sqlite, SqliteView};
 pub use target::{Target, TargetError};
 
@@ -45,6 +47,12 @@ pub trait Storage: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`] where the store could not be asked.
     fn fetch(&self, id: Uuid) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>>;
+
+    /// One page of stored events, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store could not be asked, or has no index that answers it.
+    fn page(&self, query: PageQuery) -> BoxFuture<'_, Result<Page, StoreError>>;
 
     /// Asks whether the store answers.
     ///
@@ -113,9 +121,9 @@ pub struct StoredEvent {
     pub processed_at_s: Option<i64>,
 }
 
-/// A row of a page that is read in the order of the primary key.
+/// A row that is read in the order of the primary key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageRow {
+pub struct RowById {
     /// The primary key as it lies there; of a row that others made it may be any text.
     pub id: String,
     /// The column `processed_data`: JSON text.

@@ -107,7 +107,7 @@ fn unknown_paths_and_wrong_methods_are_told_apart() {
         ("POST", "/events/x/y", 404, "not_found", ""),
         ("GET", "/events/not-a-uuid", 404, "not_found", ""),
         ("GET", "/events/00000000-0000-4000-8000-000000000000", 404, "not_found", ""),
-        ("DELETE", "/events", 405, "method_not_allowed", "POST, OPTIONS"),
+        ("DELETE", "/events", 405, "method_not_allowed", "GET, HEAD, POST, OPTIONS"),
         ("GET", "/events/batch", 405, "method_not_allowed", "POST, OPTIONS"),
         ("PUT", "/metrics", 405, "method_not_allowed", "GET, HEAD, OPTIONS"),
         ("BREW", "/health", 405, "method_not_allowed", "GET, HEAD, OPTIONS"),

@@ -11,9 +11,12 @@ mod mysql;
 #[expect(dead_code, reason = "the tests of the whole service use more of it")]
 #[path = "../kit/proxy.rs"]
 mod proxy;
+#[path = "../kit/pages.rs"]
+mod suite;
 
 mod bad_rows;
 mod duplicates;
 mod faults;
+mod pages;
 mod setup;
 mod stored;

@@ -17,7 +17,7 @@ use crate::{
     cli::{store, storing::patiently},
     config::Settings,
     event::Micros,
-    storage::{MySql, PageRow, SqliteView, StoreError, Target},
+    storage::{MySql, RowById, SqliteView, StoreError, Target},
 };
 
 /// How many lost events are named.
@@ -65,10 +65,10 @@ impl Store {
         Ok(Self::Sqlite(SqliteView::open(&path).with_context(|| format!("cannot open {target}"))?))
     }
 
-    async fn page(&self, after: &str, until: &str) -> Result<Vec<PageRow>, StoreError> {
+    async fn page(&self, after: &str, until: &str) -> Result<Vec<RowById>, StoreError> {
         match self {
-            Self::Sqlite(view) => view.page(after, until, ROWS_AT_ONCE),
-            Self::MySql(store) => store.page(after, until, ROWS_AT_ONCE).await,
+            Self::Sqlite(view) => view.rows_by_id(after, until, ROWS_AT_ONCE),
+            Self::MySql(store) => store.rows_by_id(after, until, ROWS_AT_ONCE).await,
         }
     }
 }

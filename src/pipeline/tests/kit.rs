@@ -21,7 +21,7 @@ use crate::{
     event::Shape,
     journal,
     pipeline::{Ack, AckLevel, BatchOptions, Builder, Options, Pipeline, Reached, Refused, Taken},
-    storage::{BadRow, Batch, Limits, Migration, Storage, StoreError, Stored, StoredEvent},
+    storage::{BadRow, Batch, Limits, Migration, Page, PageQuery, Storage, StoreError, Stored, StoredEvent},
     sync::Amount,
 };
 
@@ -132,6 +132,14 @@ impl Storage for FakeStore {
 
     fn fetch(&self, _id: Uuid) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>> {
         async { Ok(None) }.boxed()
+    }
+
+    fn page(&self, _query: PageQuery) -> BoxFuture<'_, Result<Page, StoreError>> {
+        async {
+            self.open.subscribe().wait_for(|open| *open).await.unwrap();
+            Ok(Page::default())
+        }
+        .boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {

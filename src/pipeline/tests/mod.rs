@@ -5,6 +5,7 @@ mod dead_letters;
 mod durable;
 mod gated_disk;
 mod kit;
+mod pages;
 mod shutdown;
 mod store_faults;
 mod tail;

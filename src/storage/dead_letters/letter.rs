@@ -1,6 +1,7 @@
 //! A dead letter and the mark that ends one, each a line of JSON. Field names are part of the
 //! public interface: more may be added, none is renamed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -44,8 +45,9 @@ pub struct DeadLetter {
 }
 
 /// Who refused an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DeadReason")]
 pub enum Reason {
     /// The processor: there is no row.
     ProcessingFailed,

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// More than all statements that the store has, so that none is prepared twice.
-const STATEMENTS_MAX: usize = 32;
+const STATEMENTS_MAX: usize = 64;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// MySQL's and MariaDB's least `max_allowed_packet`, for a server that does not say its own.
 const PACKET_BYTES_MIN: usize = 1024;

@@ -15,16 +15,18 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use uuid::Uuid;
 
 use self::pool::{Pool, Purpose};
-use super::{Batch, Limits, Migration, PageRow, Storage, StoreError, Stored, StoredEvent};
+use super::{Batch, Limits, Migration, Page, PageQuery, RowById, Storage, StoreError, Stored, StoredEvent};
 
 mod classify;
 mod connect;
 mod insert;
 mod migrate;
+mod page;
 mod pool;
 mod query;
 mod url;
 
+pub use page::statements as page_statements;
 pub use url::MySqlUrl;
 
 /// The store on MySQL or MariaDB.
@@ -34,7 +36,8 @@ pub struct MySql {
 
 impl MySql {
     /// A store on these servers with at most `connections` batches at a time, each on a
-    /// connection of its own; beside them it has up to two for reads. Connects when first used.
+    /// connection of its own; beside them it has up to two for single reads and two for pages. Connects when first
+    /// used.
     pub fn new(url: MySqlUrl, connections: usize) -> Self {
         Self { pool: Pool::new(url, connections) }
     }
@@ -52,10 +55,10 @@ impl MySql {
     ///
     /// # Errors
     /// [`StoreError`] where the store could not be asked.
-    pub async fn page(&self, after: &str, until: &str, rows_max: usize) -> Result<Vec<PageRow>, StoreError> {
+    pub async fn rows_by_id(&self, after: &str, until: &str, rows_max: usize) -> Result<Vec<RowById>, StoreError> {
         let (after, until) = (after.to_owned(), until.to_owned());
         let lease = self.pool.take(Purpose::Read).await?;
-        lease.run(move |session| query::page(session, after, until, rows_max).boxed()).await
+        lease.run(move |session| query::rows_by_id(session, after, until, rows_max).boxed()).await
     }
 }
 
@@ -80,6 +83,11 @@ impl Storage for MySql {
 
     fn fetch(&self, id: Uuid) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>> {
         async move { self.pool.take(Purpose::Read).await?.run(move |session| query::fetch(session, id).boxed()).await }
+            .boxed()
+    }
+
+    fn page(&self, query: PageQuery) -> BoxFuture<'_, Result<Page, StoreError>> {
+        async move { self.pool.take(Purpose::Page).await?.run(move |session| page::read(session, query).boxed()).await }
             .boxed()
     }
 

@@ -6,7 +6,7 @@
 //! reads the reply to another command). Hosts have an order, and one that cannot write is left.
 //! And the driver has no limit in time anywhere, so each wait has one here.
 //!
-//! Stores and reads have permits of their own: a read never waits behind a batch.
+//! Stores, reads and pages have permits of their own: a read never waits behind a batch, nor behind a page.
 
 use std::{
     sync::{
@@ -38,12 +38,15 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const PING_AFTER: Duration = Duration::from_secs(10);
 /// Reads at a time; they are few, and each is a single statement.
 const READS_MAX: usize = 2;
+/// Pages at a time; each is a few statements.
+const PAGES_MAX: usize = 2;
 
 /// What a connection is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Store,
     Read,
+    Page,
 }
 
 /// Verified connections to the hosts of one URL.
@@ -56,6 +59,7 @@ pub(super) struct Pool {
     idle: Mutex<Vec<Session>>,
     stores: Semaphore,
     reads: Semaphore,
+    pages: Semaphore,
     connect_timeout: Duration,
     call_timeout: Duration,
     warned: AtomicBool,
@@ -66,9 +70,10 @@ impl Pool {
         Self {
             options: url.hosts.iter().map(|host| options(&url, host)).collect(),
             host: AtomicUsize::new(0),
-            idle: Mutex::new(Vec::with_capacity(connections + READS_MAX)),
+            idle: Mutex::new(Vec::with_capacity(connections + READS_MAX + PAGES_MAX)),
             stores: Semaphore::new(connections.max(1)),
             reads: Semaphore::new(READS_MAX),
+            pages: Semaphore::new(PAGES_MAX),
             connect_timeout: CONNECT_TIMEOUT,
             call_timeout: STORE_TIMEOUT,
             warned: AtomicBool::new(false),
@@ -90,6 +95,7 @@ impl Pool {
         let permits = match purpose {
             Purpose::Store => &self.stores,
             Purpose::Read => &self.reads,
+            Purpose::Page => &self.pages,
         };
         let busy = || timed_out("every connection to the store is in use", Progress::Nothing).error;
         let permit = match timeout(self.call_timeout, permits.acquire()).await {

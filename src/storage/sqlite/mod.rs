@@ -1,4 +1,5 @@
-//! The embedded store: one SQLite file, one thread that writes to it, one connection that reads.
+//! The embedded store: one SQLite file, one thread that writes to it, and two connections that read: one for single
+//! events, and one for pages, which take longer.
 //!
 //! A call of [`Storage::store`] puts its rows into the thread's queue. Whatever waits there
 //! becomes one transaction, since a commit costs a sync and large transactions touch each page of
@@ -8,12 +9,17 @@
 use std::{ops::Range, path::Path, sync::Arc, thread::JoinHandle};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::spawn_blocking,
+    time::timeout,
+};
 use uuid::Uuid;
 
 mod classify;
 mod connect;
 mod insert;
+mod page;
 mod reader;
 mod table;
 #[cfg(test)]
@@ -26,7 +32,7 @@ use self::{
     reader::Reader,
     writer::{Job, Message, Writer},
 };
-use super::{Batch, Limits, Migration, STORE_TIMEOUT, Storage, StoreError, Stored, StoredEvent};
+use super::{Batch, Limits, Migration, Page, PageQuery, STORE_TIMEOUT, Storage, StoreError, Stored, StoredEvent};
 
 /// Calls that may wait for the thread. The flushers have far fewer; a call beyond that is repeated.
 const QUEUE_CALLS: usize = 1024;
@@ -39,6 +45,9 @@ pub struct Sqlite {
     queue: Option<flume::Sender<Message>>,
     thread: Option<JoinHandle<()>>,
     reader: Arc<Reader>,
+    page_reader: Arc<Reader>,
+    /// Held by whoever reads a page, so that those who wait keep no thread.
+    page_turn: Arc<Semaphore>,
 }
 
 impl Sqlite {
@@ -51,14 +60,15 @@ impl Sqlite {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         connect::create(path)?;
         let writer = Writer::open(path)?;
-        let reader = Arc::new(Reader::open(path)?);
+        let (reader, page_reader) = (Arc::new(Reader::open(path)?), Arc::new(Reader::open(path)?));
         let (queue, messages) = flume::bounded(QUEUE_CALLS);
         let thread = std::thread::Builder::new().name("sqlite".into()).spawn(move || writer.run(&messages));
         let thread = thread.map_err(|error| StoreError::Transient {
             code: "SQLITE_THREAD".into(),
             message: format!("the thread that writes cannot be started: {error}; allow the service more threads"),
         })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), reader })
+        let page_turn = Arc::new(Semaphore::new(1));
+        Ok(Self { queue: Some(queue), thread: Some(thread), reader, page_reader, page_turn })
     }
 
     fn send(&self, message: Message) -> Result<(), StoreError> {
@@ -85,6 +95,20 @@ impl Storage for Sqlite {
     fn fetch(&self, id: Uuid) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>> {
         let reader = Arc::clone(&self.reader);
         in_time(async move { spawn_blocking(move || reader.fetch(id)).await.map_err(|_| lost())? }).boxed()
+    }
+
+    fn page(&self, query: PageQuery) -> BoxFuture<'_, Result<Page, StoreError>> {
+        let (reader, turn) = (Arc::clone(&self.page_reader), Arc::clone(&self.page_turn));
+        in_time(async move {
+            let turn = turn.acquire_owned().await.map_err(|_| lost())?;
+            let reading = spawn_blocking(move || {
+                // Not given back before the thread is, even where the caller has given up.
+                let _turn = turn;
+                page::read(&reader, query)
+            });
+            reading.await.map_err(|_| lost())?
+        })
+        .boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -115,8 +139,9 @@ impl Storage for Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        // The reader first: whoever closes last moves the log into the database, and may write.
+        // The readers first: whoever closes last moves the log into the database, and may write.
         self.reader.close();
+        self.page_reader.close();
         drop(self.queue.take());
         if let Some(thread) = self.thread.take() {
             // A panic in it has ended the process.

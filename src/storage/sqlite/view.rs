@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    super::{PageRow, StoreError},
+    super::{RowById, StoreError},
     reader::Reader,
 };
 
@@ -27,7 +27,7 @@ impl SqliteView {
     ///
     /// # Errors
     /// [`StoreError`] where the database could not be read.
-    pub fn page(&self, after: &str, until: &str, rows_max: usize) -> Result<Vec<PageRow>, StoreError> {
-        self.reader.page(after, until, rows_max)
+    pub fn rows_by_id(&self, after: &str, until: &str, rows_max: usize) -> Result<Vec<RowById>, StoreError> {
+        self.reader.rows_by_id(after, until, rows_max)
     }
 }

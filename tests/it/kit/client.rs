@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::{PATIENCE, conformance};
 
 /// One connection.
 pub(crate) struct Client {
@@ -82,10 +82,13 @@ impl Client {
         self.request("GET", path, &[], b"")
     }
 
-    /// One request and its answer.
+    /// One request and its answer, which must be one that the OpenAPI document has.
+    #[track_caller]
     pub(crate) fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.send(request(method, path, headers, body)).unwrap();
-        self.answer_to(method).unwrap()
+        let answer = self.answer_to(method).unwrap();
+        conformance::check(method, path, &answer);
+        answer
     }
 
     /// Reads the next answer.

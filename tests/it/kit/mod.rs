@@ -1,6 +1,7 @@
 //! What the tests speak through: the server, a client, the stores.
 
 pub(crate) mod client;
+pub(crate) mod conformance;
 #[allow(dead_code, reason = "the tests of faults read no streams")]
 pub(crate) mod events;
 pub(crate) mod server;

@@ -19,6 +19,7 @@ mod classify;
 mod group;
 mod insert;
 mod open;
+mod page;
 mod store;
 
 type Answer = oneshot::Receiver<Result<Stored, StoreError>>;
