@@ -55,7 +55,8 @@ impl Server {
     pub fn start(listener: TcpListener, pipeline: Pipeline, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        let shared = Arc::new(Shared { pipeline, options, draining: AtomicBool::new(false), page_room: PageRoom::new() });
+        let shared =
+            Arc::new(Shared { pipeline, options, draining: AtomicBool::new(false), page_room: PageRoom::new() });
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads =
             (0..cores).map(|index| ingest::start(index, Arc::clone(&shared))).collect::<Result<Vec<_>, _>>()?;

@@ -156,7 +156,8 @@ mod tests {
         for good in ["", "limit=1", "limit=1000", "limit=%31"] {
             assert!(page_query(Some(good)).is_ok(), "{good}");
         }
-        for bad in ["limit=0", "limit=1001", "limit=-1", "limit=+1", "limit=%2B1", "limit=1.0", "limit=", "limit=9e99"] {
+        for bad in ["limit=0", "limit=1001", "limit=-1", "limit=+1", "limit=%2B1", "limit=1.0", "limit=", "limit=9e99"]
+        {
             let detail = format!("{:?}", page_query(Some(bad)).unwrap_err());
             assert!(detail.contains("`limit`"), "{bad}: {detail}");
         }

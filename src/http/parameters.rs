@@ -60,7 +60,8 @@ impl<'a> Parameters<'a> {
     pub(super) fn user_id(&self) -> Result<Option<String>, Problem> {
         let Some(user_id) = self.text("user_id")? else { return Ok(None) };
         if !(1..=USER_ID_CHARS_MAX).contains(&user_id.chars().count()) || user_id.chars().any(char::is_control) {
-            let detail = format!("`user_id` is not 1 to {USER_ID_CHARS_MAX} characters, none of them a control character");
+            let detail =
+                format!("`user_id` is not 1 to {USER_ID_CHARS_MAX} characters, none of them a control character");
             return Err(invalid(detail));
         }
         Ok(Some(user_id.into_owned()))
@@ -120,7 +121,11 @@ mod tests {
     fn the_plus_of_a_zone_needs_no_encoding() {
         for query in ["from=2026-01-15T12:30:00+02:00", "from=2026-01-15T12:30:00%2B02:00", "from=2026-01-15T10:30:00Z"]
         {
-            assert_eq!(read(query).time("from").unwrap().unwrap().to_string(), "2026-01-15T10:30:00.000000Z", "{query}");
+            assert_eq!(
+                read(query).time("from").unwrap().unwrap().to_string(),
+                "2026-01-15T10:30:00.000000Z",
+                "{query}"
+            );
         }
     }
 

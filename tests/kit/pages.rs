@@ -98,7 +98,9 @@ pub(crate) fn filters() -> Vec<Filter> {
     for kind in [None, Some(EventType::SensorData)] {
         for user_id in [None, Some("ada".to_owned())] {
             for source in [None, Some(Source::Web)] {
-                for (from_s, until_s) in [(None, None), (Some(BEGAN_S + 2), None), (Some(BEGAN_S + 1), Some(BEGAN_S + 4))] {
+                for (from_s, until_s) in
+                    [(None, None), (Some(BEGAN_S + 2), None), (Some(BEGAN_S + 1), Some(BEGAN_S + 4))]
+                {
                     filters.push(Filter { kind, user_id: user_id.clone(), source, from_s, until_s });
                 }
             }

@@ -126,7 +126,8 @@ pub(super) struct Bounds {
     pub(super) bytes: usize,
 }
 
-pub(super) const BOUNDS: Bounds = Bounds { rows_examined: ROWS_EXAMINED_MAX, rows_at_once: 1000, bytes: PAGE_BYTES_MAX };
+pub(super) const BOUNDS: Bounds =
+    Bounds { rows_examined: ROWS_EXAMINED_MAX, rows_at_once: 1000, bytes: PAGE_BYTES_MAX };
 
 /// Keys of one range of one index.
 #[derive(Debug)]
@@ -299,7 +300,8 @@ impl Pager {
             return Vec::new();
         }
         let hits = self.hits[self.asked..].iter().take(count);
-        let ids: Vec<_> = hits.map(|hit| self.streams[hit.stream].keys[hit.passed[hit.stream] - 1].id.clone()).collect();
+        let ids: Vec<_> =
+            hits.map(|hit| self.streams[hit.stream].keys[hit.passed[hit.stream] - 1].id.clone()).collect();
         self.asked += ids.len();
         ids
     }

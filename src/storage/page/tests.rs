@@ -69,7 +69,9 @@ impl Table {
         // Its own order is that of the ids from their ends.
         let tie = |id: &str| (!orders_by_id).then(|| id.bytes().rev().collect::<Vec<u8>>());
         let mut keys: Vec<Key> = self.rows.values().filter_map(|row| key(row, tie(&row.id), scan)).collect();
-        keys.sort_by(|one, other| (&other.created_at, place_in_second(other)).cmp(&(&one.created_at, place_in_second(one))));
+        keys.sort_by(|one, other| {
+            (&other.created_at, place_in_second(other)).cmp(&(&one.created_at, place_in_second(one)))
+        });
         keys.truncate(scan.rows_max);
         self.read.push(keys.len());
         keys
@@ -147,8 +149,9 @@ fn made_row() -> impl Strategy<Value = MadeRow> {
     let source = prop::sample::select(vec![Source::Web, Source::System]);
     let user_id = prop::sample::select(USERS.to_vec());
     let data_bytes = prop_oneof![8 => 0..20_usize, 1 => Just(3000)];
-    (second, id, kind, source, user_id, data_bytes)
-        .prop_map(|(second, id, kind, source, user_id, data_bytes)| MadeRow { second, id, kind, source, user_id, data_bytes })
+    (second, id, kind, source, user_id, data_bytes).prop_map(|(second, id, kind, source, user_id, data_bytes)| {
+        MadeRow { second, id, kind, source, user_id, data_bytes }
+    })
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
@@ -156,14 +159,22 @@ fn filter() -> impl Strategy<Value = Filter> {
     let user_id = prop::option::of(prop::sample::select(vec!["ada".to_owned(), "Ada".to_owned(), "eve".to_owned()]));
     let source = prop::option::of(prop::sample::select(vec![Source::Web, Source::Mobile]));
     let second = || prop::option::weighted(0.3, (-1..5_i64).prop_map(|second| BEGAN + second));
-    (kind, user_id, source, second(), second())
-        .prop_map(|(kind, user_id, source, from_s, until_s)| Filter { kind, user_id, source, from_s, until_s })
+    (kind, user_id, source, second(), second()).prop_map(|(kind, user_id, source, from_s, until_s)| Filter {
+        kind,
+        user_id,
+        source,
+        from_s,
+        until_s,
+    })
 }
 
 fn bounds() -> impl Strategy<Value = Bounds> {
     // Enough for one read of each of three streams.
-    (18..60_usize, 1..6_usize, 500..5000_usize)
-        .prop_map(|(rows_examined, rows_at_once, bytes)| Bounds { rows_examined, rows_at_once, bytes })
+    (18..60_usize, 1..6_usize, 500..5000_usize).prop_map(|(rows_examined, rows_at_once, bytes)| Bounds {
+        rows_examined,
+        rows_at_once,
+        bytes,
+    })
 }
 
 proptest! {

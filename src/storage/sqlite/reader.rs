@@ -19,7 +19,8 @@ pub(super) const FETCH: &str = "\
 SELECT type, source, user_id, processed_data, processing_time_ms, unixepoch(created_at), unixepoch(processed_at)
 FROM processed_events WHERE id = ?1";
 
-const ROWS_BY_ID: &str = "SELECT id, processed_data FROM processed_events WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
+const ROWS_BY_ID: &str =
+    "SELECT id, processed_data FROM processed_events WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
 
 /// Reads, for one caller at a time; blocks, so it is called on threads that may.
 #[derive(Debug)]
@@ -68,8 +69,7 @@ impl Reader {
     pub(super) fn health(&self) -> Result<(), StoreError> {
         self.with(|connection, path| {
             let failed = |error| classify(&error, path, None);
-            let mut statement =
-                connection.prepare_cached("SELECT 1 FROM processed_events LIMIT 1").map_err(failed)?;
+            let mut statement = connection.prepare_cached("SELECT 1 FROM processed_events LIMIT 1").map_err(failed)?;
             statement.exists([]).map(drop).map_err(failed)
         })
     }
@@ -83,7 +83,10 @@ impl Reader {
     ///
     /// # Errors
     /// Those of `read`, or [`StoreError`] where there is no connection.
-    pub(super) fn with<T>(&self, read: impl FnOnce(&Connection, &Path) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection, &Path) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*slot, Slot::Lost) {
             *slot = Slot::Open(Database::to_read(&self.path)?);
