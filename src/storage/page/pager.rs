@@ -328,18 +328,20 @@ impl Pager {
         let cut = self.hits[..self.answered].last().filter(|_| self.is_full);
         let (passed, last) = cut.map_or((self.passed(), self.last), |hit| (hit.passed, Some(hit.stream)));
         let last = last.map(|stream| &self.streams[stream].keys[passed[stream] - 1]);
-        let place = |(stream, passed): (&Stream, usize)| match stream.keys[..passed].last() {
-            _ if passed == stream.keys.len() && stream.next.is_none() => None,
-            Some(key) => Some(Begin::Behind(key.place())),
-            None => match (&stream.begin, last) {
-                // Newer rows that come meanwhile do not belong on a later page.
-                (Some(Begin::Newest | Begin::Before(_) | Begin::NotAfter(_)), Some(last)) => {
-                    Some(Begin::NotAfter(last.created_at.clone()))
-                }
-                (begin, _) => begin.clone(),
-            },
+        let begin = |(stream, passed): (&Stream, usize)| {
+            if passed == stream.keys.len() && stream.next.is_none() {
+                return None;
+            }
+            let key = stream.keys[..passed].last();
+            let begin = key.map(|key| Begin::Behind(key.place())).or_else(|| stream.begin.clone());
+            match (&begin, last) {
+                (_, None) => begin,
+                (Some(Begin::Behind(place)), Some(last)) if place.created_at <= last.created_at => begin,
+                // Rows that come meanwhile do not belong on a page behind this one where they are newer than it.
+                (_, Some(last)) => Some(Begin::NotAfter(last.created_at.clone())),
+            }
         };
-        let begins: Vec<_> = self.streams.iter().zip(passed).map(place).collect();
+        let begins: Vec<_> = self.streams.iter().zip(passed).map(begin).collect();
         let is_over = begins.iter().all(Option::is_none);
         let next_cursor = (!is_over).then(|| cursor::encode(&self.filter, &begins));
         Page { events: self.events, next_cursor }
