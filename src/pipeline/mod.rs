@@ -35,6 +35,7 @@ mod flusher;
 mod identity;
 mod ids;
 mod level;
+mod problems;
 mod processor;
 mod query;
 mod recent;
@@ -60,7 +61,7 @@ pub use identity::Identity;
 pub use level::{AckLevel, NoSuchLevel};
 pub use processor::{Fields, ProcessingError, Processor, StandardProcessor};
 pub use query::{Found, JournaledEvent};
-pub use store_state::StoreHealth;
+pub use store_state::{StoreFailure, StoreHealth};
 pub(crate) use storing::split;
 pub use tail::{Seen, Tail, TailFilter};
 
