@@ -13,7 +13,7 @@ use hyper::{
 use super::{
     answer::{self, Answer},
     context::IngestThread,
-    cors, ingest, ops,
+    cors, dashboard, ingest, ops, page,
     problem::Problem,
     progress::Progress,
     query, tail,
@@ -32,6 +32,8 @@ enum Resource<'a> {
     Health,
     Live,
     Ready,
+    Page,
+    Dashboard,
 }
 
 impl<'a> Resource<'a> {
@@ -45,6 +47,8 @@ impl<'a> Resource<'a> {
             "/health" => Self::Health,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
+            "/" => Self::Page,
+            "/dashboard/stream" => Self::Dashboard,
             _ => match path.strip_prefix("/events/") {
                 Some(id) if !id.is_empty() && !id.contains('/') => Self::Event(id),
                 _ => return None,
@@ -61,7 +65,9 @@ impl<'a> Resource<'a> {
             | Self::Prometheus
             | Self::Health
             | Self::Live
-            | Self::Ready => "GET, HEAD, OPTIONS",
+            | Self::Ready
+            | Self::Page
+            | Self::Dashboard => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -120,6 +126,8 @@ async fn handle(
                 Resource::Health => Ok(ops::health(thread)),
                 Resource::Live => Ok(ops::live()),
                 Resource::Ready => ops::ready(thread),
+                Resource::Page => Ok(page::page(&head.headers)),
+                Resource::Dashboard => dashboard::stream(thread, progress),
                 Resource::Events | Resource::Batch => Err(Problem::method_not_allowed(allow)),
             }
         }
@@ -137,7 +145,8 @@ mod tests {
         assert_eq!(Resource::of("/events/batch"), Some(Resource::Batch));
         assert_eq!(Resource::of("/events/x"), Some(Resource::Event("x")));
         assert_eq!(Resource::of("/events/tail"), Some(Resource::Tail));
-        for unknown in ["/", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
+        assert_eq!(Resource::of("/"), Some(Resource::Page));
+        for unknown in ["", "/dashboard", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
             assert_eq!(Resource::of(unknown), None, "{unknown}");
         }
     }
