@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Options, page::PageRoom};
+use super::{Options, pages::PageRoom};
 use crate::{
     pipeline::{Intake, Pipeline},
     sync::Padded,

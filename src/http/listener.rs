@@ -28,7 +28,7 @@ use super::{
     connection::close_gently,
     context::Shared,
     openapi,
-    page::PageRoom,
+    pages::PageRoom,
     problem::Problem,
     sse,
     thread::{self as ingest, Handed, ThreadHandle},

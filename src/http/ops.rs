@@ -81,9 +81,10 @@ pub(super) fn openapi(thread: &IngestThread) -> Answer {
     response
 }
 
-/// How the service is.
+/// The state of the service; as JSON, the answer of `GET /health`.
 #[derive(Serialize, JsonSchema)]
-struct Health {
+#[schemars(description = "How the service is.")]
+pub(super) struct Health {
     /// The worst of the checks.
     status: Grade,
     /// Of the service.
@@ -150,9 +151,17 @@ pub(super) fn schemas(generator: &mut SchemaGenerator) {
     generator.subschema_for::<Health>();
 }
 
-/// `GET /health`: pass; warn while the store is away and events still find room, or where the journal was
-/// damaged; or fail.
+/// `GET /health`.
 pub(super) fn health(thread: &IngestThread) -> Answer {
+    let health = health_now(thread);
+    let code = if health.status == Grade::Fail { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let mut response = answer::value(code, &health);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/health+json"));
+    response
+}
+
+/// Pass; warn while the store is away and events still find room, or where the journal was damaged; or fail.
+pub(super) fn health_now(thread: &IngestThread) -> Health {
     let pipeline = thread.pipeline();
     let store = pipeline.store_health();
     let (workers, shards) = pipeline.workers();
@@ -187,9 +196,5 @@ pub(super) fn health(thread: &IngestThread) -> Answer {
     };
     let status = store.status.max(shards.status).max(journal.status);
     let checks = Checks { journal: [journal], store: [store], shards: [shards] };
-    let health = Health { status, version: env!("CARGO_PKG_VERSION"), checks };
-    let code = if status == Grade::Fail { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let mut response = answer::value(code, &health);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/health+json"));
-    response
+    Health { status, version: env!("CARGO_PKG_VERSION"), checks }
 }

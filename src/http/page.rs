@@ -1,149 +1,92 @@
-//! `GET /events`: stored events, newest first, page by page.
+//! `GET /`: the dashboard, one page that asks for nothing but what this service gives.
+//!
+//! It is put together out of the files in `page/`. The policy that it is served with names its script and its
+//! style by their hashes: nothing else runs or applies, no other host is asked, and no other page shows it in a
+//! frame. What comes from events can be written into it as text only; the browser refuses the rest.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::LazyLock;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use hyper::{
-    StatusCode,
-    header::{CACHE_CONTROL, HeaderValue},
-};
-use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
-
-use super::{
-    answer::{self, Answer},
-    code::RequestCode,
-    context::IngestThread,
-    parameters::{Parameters, invalid},
-    problem::Problem,
-    query::{Document, document},
-};
-use crate::{
-    event::Micros,
-    storage::{
-        Page, PageQuery, StoredEvent,
-        page::{Filter, PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
+    HeaderMap, Response, StatusCode,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY,
+        X_CONTENT_TYPE_OPTIONS,
     },
 };
+use sha2::{Digest as _, Sha256};
 
-/// The parameters that the route takes.
-const PARAMETERS: [&str; 7] = ["type", "user_id", "source", "from", "to", "limit", "cursor"];
-/// Events of a page where `limit` is not given.
-pub(super) const LIMIT: usize = 100;
+use super::answer::{Answer, Body};
 
-/// Memory for pages on their way to clients; one that reads slowly keeps its part until it is told to go.
-const ROOM_KIB: usize = 64 << 10;
-/// What a page may take, for which there must be room before it is read.
-const PAGE_KIB: usize = (2 * PAGE_BYTES_MAX) >> 10;
-/// How long a request waits for room.
-const ROOM_WAIT: Duration = Duration::from_secs(5);
+const HTML: &str = include_str!("page/index.html");
+const STYLE: &str = include_str!("page/style.css");
+/// In one scope of their own, so that they share names and the page's window gets none.
+const SCRIPT: &str = concat!(
+    "'use strict';\n{\n",
+    include_str!("page/format.js"),
+    include_str!("page/chart.js"),
+    include_str!("page/figures.js"),
+    include_str!("page/tail.js"),
+    include_str!("page/sample.js"),
+    include_str!("page/connection.js"),
+    "}\n"
+);
 
-/// One page of stored events, newest first.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "EventPage")]
-pub(super) struct PageDocument<'a> {
-    /// Fewer than asked for, or none, do not mean that it is the last page.
-    #[schemars(with = "Vec<Document<'static>>")]
-    events: Documents<'a>,
-    /// What to give as `cursor` for the next page; `null` where this is the last one.
-    next_cursor: Option<&'a str>,
+/// The page as it is sent.
+struct Page {
+    html: String,
+    policy: HeaderValue,
+    tag: HeaderValue,
 }
 
-/// Events, each as `GET /events/{id}` answers it.
-struct Documents<'a>(&'a [StoredEvent]);
+static PAGE: LazyLock<Page> = LazyLock::new(|| {
+    let html = HTML.replacen("<style></style>", &format!("<style>{STYLE}</style>"), 1).replacen(
+        "<script></script>",
+        &format!("<script>{SCRIPT}</script>"),
+        1,
+    );
+    let policy = format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+         trusted-types 'none'",
+        hash(SCRIPT),
+        hash(STYLE)
+    );
+    let tag = format!("\"{}\"", hash(&html));
+    let header = |text: String| HeaderValue::try_from(text).expect("it is made of letters, digits and punctuation");
+    Page { html, policy: header(policy), tag: header(tag) }
+});
 
-impl Serialize for Documents<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // One by one: a document has a copy of its event's data.
-        serializer.collect_seq(self.0.iter().map(document))
-    }
+fn hash(text: &str) -> String {
+    STANDARD.encode(Sha256::digest(text))
 }
 
-/// Room for the pages that all threads of a server hold.
-#[derive(Debug)]
-pub(super) struct PageRoom(Arc<Semaphore>);
-
-impl PageRoom {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(ROOM_KIB)))
-    }
-
-    async fn reserve(&self) -> Option<OwnedSemaphorePermit> {
-        let room = Arc::clone(&self.0).acquire_many_owned(PAGE_KIB as u32);
-        timeout(ROOM_WAIT, room).await.ok()?.ok()
-    }
-}
-
-/// A page's text, and the room that it takes until it is sent.
-struct Held {
-    text: Vec<u8>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl Held {
-    fn new(text: Vec<u8>, mut room: OwnedSemaphorePermit) -> Self {
-        let spare = room.num_permits().saturating_sub(text.len().div_ceil(1024));
-        drop(room.split(spare));
-        Self { text, _room: room }
-    }
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.text
-    }
-}
-
-/// Answers with the page that the query asks for.
-pub(super) async fn events(thread: &IngestThread, query: Option<&str>) -> Result<Answer, Problem> {
-    let (query, pipeline) = (page_query(query)?, thread.pipeline());
-    let Some(room) = thread.page_room().reserve().await else {
-        let detail = "other pages are being read or sent, and take all the room there is for them";
-        return Err(Problem::unavailable(RequestCode::Overloaded, detail, pipeline.retry_after_s()));
+/// The page, or 304 to whoever has it already.
+pub(super) fn page(asked: &HeaderMap) -> Answer {
+    let page = &*PAGE;
+    let is_known = asked.get_all(IF_NONE_MATCH).iter().any(|known| names(known, &page.tag));
+    let (status, body) = match is_known {
+        true => (StatusCode::NOT_MODIFIED, Bytes::new()),
+        false => (StatusCode::OK, Bytes::from_static(page.html.as_bytes())),
     };
-    let text = pipeline.page(query, write).await.map_err(|error| {
-        let detail = format!("the store cannot be asked now ({})", error.code());
-        Problem::unavailable(RequestCode::StoreUnavailable, detail, pipeline.retry_after_s())
-    })?;
-    let mut response = answer::json(StatusCode::OK, Bytes::from_owner(Held::new(text, room)));
-    // The same request may find more in a moment.
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, page.policy.clone());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // It is asked for each time, so that a page and its service are of one version.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ETAG, page.tag.clone());
+    response
 }
 
-fn write(page: &Page) -> Vec<u8> {
-    let document = PageDocument { events: Documents(&page.events), next_cursor: page.next_cursor.as_deref() };
-    serde_json::to_vec(&document).expect("our own answers have a form in JSON")
-}
-
-fn page_query(query: Option<&str>) -> Result<PageQuery, Problem> {
-    let parameters = Parameters::read(query, &PARAMETERS)?;
-    let filter = Filter {
-        kind: parameters.kind()?,
-        user_id: parameters.user_id()?,
-        source: parameters.source()?,
-        from_s: parameters.time("from")?.map(next_second),
-        until_s: parameters.time("to")?.map(next_second),
-    };
-    let limit = parameters.text("limit")?.map(|limit| {
-        let digits = Some(limit).filter(|limit| limit.bytes().all(|byte| byte.is_ascii_digit()));
-        let limit: Option<usize> = digits.and_then(|digits| digits.parse().ok());
-        limit
-            .filter(|limit| (1..=PAGE_EVENTS_MAX).contains(limit))
-            .ok_or_else(|| invalid(format!("`limit` is not a number from 1 to {PAGE_EVENTS_MAX}")))
-    });
-    let cursor = parameters.text("cursor")?;
-    PageQuery::new(filter, limit.transpose()?.unwrap_or(LIMIT), cursor.as_deref())
-        .map_err(|error| invalid(format!("`cursor`: {error}")))
-}
-
-/// The first second that is not before this moment: the table has whole seconds.
-fn next_second(time: Micros) -> i64 {
-    Micros(time.0.saturating_add(999_999)).seconds()
+/// Whether a list of tags has this one. A proxy may have called it weak; here that is as good.
+fn names(list: &HeaderValue, tag: &HeaderValue) -> bool {
+    let tags = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    tags.map(|known| known.strip_prefix(b"W/").unwrap_or(known)).any(|known| known == b"*" || known == tag.as_bytes())
 }
 
 #[cfg(test)]
@@ -151,34 +94,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_within_a_second_counts_as_the_next_one() {
-        for (micros, second) in [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (-1, 0), (-1_000_000, -1)] {
-            assert_eq!(next_second(Micros(micros)), second, "{micros}");
+    fn the_script_writes_text_only() {
+        for way in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Function(", "srcdoc"] {
+            assert!(!SCRIPT.contains(way), "{way}");
         }
     }
 
     #[test]
-    fn limits_from_1_to_1000_are_taken() {
-        for good in ["", "limit=1", "limit=1000", "limit=%31"] {
-            assert!(page_query(Some(good)).is_ok(), "{good}");
+    fn style_and_script_are_where_their_hashes_say() {
+        // Else the policy would name a text that the browser sees otherwise.
+        for text in [STYLE, SCRIPT] {
+            assert!(!text.contains("</") && !text.contains("<!--") && !text.contains('\r'));
         }
-        for bad in ["limit=0", "limit=1001", "limit=-1", "limit=+1", "limit=%2B1", "limit=1.0", "limit=", "limit=9e99"]
-        {
-            let detail = format!("{:?}", page_query(Some(bad)).unwrap_err());
-            assert!(detail.contains("`limit`"), "{bad}: {detail}");
-        }
+        assert_eq!(PAGE.html.len(), HTML.len() + STYLE.len() + SCRIPT.len());
     }
 
     #[test]
-    fn a_page_keeps_the_room_that_it_takes_and_no_more() {
-        let room = Arc::new(Semaphore::new(ROOM_KIB));
-        let reserved = Arc::clone(&room).try_acquire_many_owned(PAGE_KIB as u32).unwrap();
-        let held = Bytes::from_owner(Held::new(vec![b' '; 1500], reserved));
-        assert_eq!(room.available_permits(), ROOM_KIB - 2);
-        let sent = held.slice(1000..);
-        drop(held);
-        assert_eq!((sent.len(), room.available_permits()), (500, ROOM_KIB - 2));
-        drop(sent);
-        assert_eq!(room.available_permits(), ROOM_KIB);
+    fn a_list_names_a_tag_in_either_form() {
+        let tag = HeaderValue::from_static("\"a\"");
+        for (list, is_named) in [
+            ("\"a\"", true),
+            ("W/\"a\"", true),
+            ("\"b\", \"a\"", true),
+            ("*", true),
+            ("\"b\"", false),
+            ("a", false),
+            ("", false),
+        ] {
+            assert_eq!(names(&HeaderValue::from_static(list), &tag), is_named, "{list}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     answer::{self, Answer},
     code::RequestCode,
     context::IngestThread,
-    cors, ingest, ops, page,
+    cors, dashboard, ingest, ops, page, pages,
     problem::Problem,
     progress::Progress,
     query, tail,
@@ -34,6 +34,8 @@ enum Resource<'a> {
     Live,
     Ready,
     OpenApi,
+    Page,
+    Dashboard,
 }
 
 impl<'a> Resource<'a> {
@@ -48,6 +50,8 @@ impl<'a> Resource<'a> {
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
             "/openapi.json" => Self::OpenApi,
+            "/" => Self::Page,
+            "/dashboard/stream" => Self::Dashboard,
             _ => match path.strip_prefix("/events/") {
                 Some(id) if !id.is_empty() && !id.contains('/') => Self::Event(id),
                 _ => return None,
@@ -66,7 +70,9 @@ impl<'a> Resource<'a> {
             | Self::Health
             | Self::Live
             | Self::Ready
-            | Self::OpenApi => "GET, HEAD, OPTIONS",
+            | Self::OpenApi
+            | Self::Page
+            | Self::Dashboard => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -118,7 +124,7 @@ async fn handle(
             }
             progress.body_read();
             match resource {
-                Resource::Events => page::events(thread, head.uri.query()).await,
+                Resource::Events => pages::events(thread, head.uri.query()).await,
                 Resource::Tail => tail::tail(thread, progress, head.uri.query()),
                 Resource::Event(id) => query::event(thread.pipeline(), id).await,
                 Resource::Metrics => Ok(ops::metrics(thread, &head.headers)),
@@ -127,6 +133,8 @@ async fn handle(
                 Resource::Live => Ok(ops::live()),
                 Resource::Ready => ops::ready(thread),
                 Resource::OpenApi => Ok(ops::openapi(thread)),
+                Resource::Page => Ok(page::page(&head.headers)),
+                Resource::Dashboard => dashboard::stream(thread, progress),
                 Resource::Batch => Err(Problem::method_not_allowed(allow)),
             }
         }
@@ -147,7 +155,8 @@ mod tests {
         assert_eq!(Resource::of("/events/batch"), Some(Resource::Batch));
         assert_eq!(Resource::of("/events/x"), Some(Resource::Event("x")));
         assert_eq!(Resource::of("/events/tail"), Some(Resource::Tail));
-        for unknown in ["/", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
+        assert_eq!(Resource::of("/"), Some(Resource::Page));
+        for unknown in ["", "/dashboard", "/events/", "/events/x/y", "/Events", "/metricsx", "*"] {
             assert_eq!(Resource::of(unknown), None, "{unknown}");
         }
     }

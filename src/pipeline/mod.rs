@@ -36,6 +36,7 @@ mod identity;
 mod ids;
 mod level;
 mod page;
+mod problems;
 mod processor;
 mod query;
 mod recent;
@@ -61,7 +62,7 @@ pub use identity::Identity;
 pub use level::{AckLevel, NoSuchLevel};
 pub use processor::{Fields, ProcessingError, Processor, StandardProcessor};
 pub use query::{Found, JournaledEvent};
-pub use store_state::StoreHealth;
+pub use store_state::{StoreFailure, StoreHealth};
 pub(crate) use storing::split;
 pub use tail::{Seen, Tail, TailFilter};
 

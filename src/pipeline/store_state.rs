@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{metrics::StoreSnapshot, storage::StoreError};
+use crate::{event::Micros, metrics::StoreSnapshot, storage::StoreError};
 
 /// What the pipeline knows of its store.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ struct Known {
     state: State,
     since: Instant,
     retries: BTreeMap<String, u64>,
+    last_failure: Option<(StoreError, Micros)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +61,22 @@ pub struct StoreHealth {
     pub error: Option<String>,
 }
 
+/// An attempt to store that failed, though no row was to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFailure {
+    /// The server's error code, or a name.
+    pub code: String,
+    /// What it said, without any password.
+    pub detail: String,
+    /// When.
+    pub at: Micros,
+}
+
 impl StoreState {
     /// A store that was not asked yet; `name` is for the log.
     pub(super) fn new(name: String) -> Self {
-        let known = Known { state: State::Starting, since: Instant::now(), retries: BTreeMap::new() };
+        let known =
+            Known { state: State::Starting, since: Instant::now(), retries: BTreeMap::new(), last_failure: None };
         Self { known: Mutex::new(known), name, waiting: AtomicUsize::new(0), try_now: Notify::new() }
     }
 
@@ -103,6 +116,7 @@ impl StoreState {
         }
         let mut known = self.lock();
         *known.retries.entry(error.code().to_owned()).or_default() += 1;
+        known.last_failure = Some((error.clone(), Micros::now()));
         // Whether somebody has to act is news; in which way a connection broke is none.
         let must_be_mended = |error: &StoreError| matches!(error, StoreError::Misconfigured { .. });
         match &mut known.state {
@@ -125,6 +139,11 @@ impl StoreState {
             State::Starting | State::Up => None,
         };
         StoreHealth { up: known.state == State::Up, state: known.state.name(), since: known.since.elapsed(), error }
+    }
+
+    pub(super) fn last_failure(&self) -> Option<StoreFailure> {
+        let (error, at) = self.lock().last_failure.clone()?;
+        Some(StoreFailure { code: error.code().to_owned(), detail: error.to_string(), at })
     }
 
     pub(super) fn snapshot(&self) -> StoreSnapshot {

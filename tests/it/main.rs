@@ -6,6 +6,7 @@ mod kit;
 
 mod bench;
 mod cli;
+mod dashboard;
 mod dead_letters;
 mod durable;
 mod end_to_end;

@@ -120,7 +120,9 @@ fn well(told: &mut Told, server: &Server) {
     {
         assert_eq!(told.ask(server, "GET", path, headers, b"").status, 200);
     }
-    for path in ["/metrics/prometheus", "/health", "/livez", "/readyz", "/openapi.json"] {
+    let page = told.ask(server, "GET", "/", &[], b"");
+    assert_eq!(told.ask(server, "GET", "/", &[("If-None-Match", page.header("etag"))], b"").status, 304);
+    for path in ["/dashboard/stream", "/metrics/prometheus", "/health", "/livez", "/readyz", "/openapi.json"] {
         assert_eq!(told.ask(server, "GET", path, &[], b"").status, 200, "{path}");
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Options, ops,
-        page::PageDocument,
+        pages::PageDocument,
         problem, query,
         taken::{TakenBatch, TakenEvent},
     },

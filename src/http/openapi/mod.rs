@@ -63,6 +63,8 @@ pub fn document(options: &Options) -> String {
             "/livez": {"get": operating::live()},
             "/readyz": {"get": operating::ready()},
             "/openapi.json": {"get": operating::document()},
+            "/": {"get": operating::dashboard()},
+            "/dashboard/stream": {"get": operating::dashboard_stream()},
         }),
         components: components::components(options),
     };

@@ -8,7 +8,7 @@ use super::{
         problem::{PROBLEM_JSON, Problem},
     },
     OPERATING,
-    responses::{reference, refusal, with_shared},
+    responses::{no_stream, reference, refusal, stream, with_shared},
 };
 use crate::metrics::{Elsewhere, Metrics, StoreSnapshot};
 
@@ -144,6 +144,43 @@ pub(super) fn document() -> Value {
                 }}},
             },
         })),
+    })
+}
+
+/// `GET /`
+pub(super) fn dashboard() -> Value {
+    json!({
+        "operationId": "getDashboard",
+        "tags": [OPERATING],
+        "summary": "A page that shows how the service is, live.",
+        "description": "It asks no other host for anything.",
+        "parameters": [{
+            "name": "If-None-Match", "in": "header", "schema": {"type": "string"},
+            "description": "The `ETag` of the page that the browser has.",
+        }],
+        "responses": with_shared(json!({
+            "200": {
+                "description": "The page.",
+                "headers": {"ETag": {"description": "Of this page.", "required": true, "schema": {"type": "string"}}},
+                "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}},
+            },
+            "304": {"description": "The browser has it already. Without a body."},
+        })),
+    })
+}
+
+/// `GET /dashboard/stream`
+pub(super) fn dashboard_stream() -> Value {
+    let example = "id: 1795493296881\nevent: metrics\ndata: {\"events_received\":3, …}\n\nevent: health\ndata: \
+        {\"status\":\"pass\", …}\n\nevent: problems\ndata: {\"dead_letters\":[],\"store_failure\":null}\n\n";
+    json!({
+        "operationId": "streamDashboard",
+        "tags": [OPERATING],
+        "summary": "What the dashboard shows, live.",
+        "description": "Server-sent events without an end: once a second `metrics` and `health`, each as the operation \
+            of that name answers it, and `problems` with the newest dead letters and the store's last failure, at first \
+            and whenever they change. Made for the page of the same version, and may change with it.",
+        "responses": with_shared(json!({ "200": stream("The stream.", example), "503": no_stream() })),
     })
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{code::RequestCode, page::LIMIT, problem::Problem},
+    super::{code::RequestCode, pages::LIMIT, problem::Problem},
     READING,
     responses::{answer, no_stream, reference, refusal, stream, with_shared},
 };

@@ -2,7 +2,8 @@
 //! only what was appended since.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap, HashMap},
     fs::{File, OpenOptions, TryLockError},
     hash::{BuildHasher as _, RandomState},
     io,
@@ -161,9 +162,24 @@ impl Index {
         Ok(None)
     }
 
+    /// The open letters that were written last, at most so many, the newest first.
+    pub(super) fn newest(&self, most: usize) -> io::Result<Vec<DeadLetter>> {
+        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        // There may be very many, of which few are wanted: they are not sorted.
+        let mut offsets = BinaryHeap::with_capacity(most + 1);
+        for place in self.open.values() {
+            offsets.push(Reverse(place.offset));
+            if offsets.len() > most {
+                offsets.pop();
+            }
+        }
+        let newest_first = offsets.into_sorted_vec().into_iter();
+        newest_first.filter_map(|Reverse(offset)| letter_at(file, offset, self.read_to).transpose()).collect()
+    }
+
     pub(super) fn counts(&self) -> Counts {
         let open = self.counts.iter().filter(|count| count.letters > 0).cloned().collect();
-        Counts { open, unreadable_lines: self.unreadable }
+        Counts { open, unreadable_lines: self.unreadable, read_bytes: self.seen }
     }
 }
 

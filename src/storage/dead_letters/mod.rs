@@ -53,6 +53,8 @@ pub struct Counts {
     pub open: Vec<OpenLetters>,
     /// Lines that are damaged, or of a later version.
     pub unreadable_lines: u64,
+    /// How long the file was that was read: while it is no longer, there is nothing new in it.
+    pub read_bytes: u64,
 }
 
 /// How many letters of one reason and code are open.
@@ -147,6 +149,16 @@ impl DeadLetters {
     pub fn find(&self, id: Uuid) -> io::Result<Option<DeadLetter>> {
         self.refresh()?;
         lock(&self.index).find(id)
+    }
+
+    /// The open letters that were written last, at most so many, the newest first; other processes'
+    /// letters and marks included, as with [`DeadLetters::find`].
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn newest(&self, most: usize) -> io::Result<Vec<DeadLetter>> {
+        self.refresh()?;
+        lock(&self.index).newest(most)
     }
 
     /// How many letters are open, as of the last call that read the file. Touches no file itself.

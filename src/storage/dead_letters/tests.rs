@@ -144,6 +144,21 @@ fn a_letter_is_found_until_it_is_resolved() {
 }
 
 #[test]
+fn the_newest_open_letters_come_first() {
+    let kit = Kit::new();
+    let letters = kit.open();
+    assert_eq!(letters.newest(3).unwrap(), []);
+    letters.append(&(1..=5).map(|number| letter(number, number)).collect::<Vec<_>>()).unwrap();
+    kit.open().resolve(&[mark(4, Resolution::Retried)]).unwrap();
+    assert_eq!(letters.newest(3).unwrap(), [letter(5, 5), letter(3, 3), letter(2, 2)]);
+    assert_eq!(letters.newest(0).unwrap(), []);
+    let before = letters.counts().read_bytes;
+    letters.append(&[letter(2, 2)]).unwrap();
+    assert!(letters.counts().read_bytes > before);
+    assert_eq!(letters.newest(9).unwrap().iter().map(|letter| letter.id.as_u128()).collect::<Vec<_>>(), [2, 5, 3, 1]);
+}
+
+#[test]
 fn of_one_receipt_the_last_letter_counts() {
     let (letters, _kit) = Kit::new().open_kept();
     let second = DeadLetter { attempts: 2, code: "1264".to_owned(), ..letter(1, 10) };

@@ -14,8 +14,8 @@ use super::client::Answer;
 /// So many answers of one operation and status are looked at in one process: loops send thousands alike.
 const ALIKE_MAX: u32 = 100;
 
-/// Given where there is no request yet, and then without a body.
-const BODILESS: [u16; 3] = [400, 414, 431];
+/// Given without a body where there is no request yet, or where the client has it already.
+const BODILESS: [u16; 4] = [304, 400, 414, 431];
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document = serde_json::from_str(&openapi_document(&Options::default())).unwrap();

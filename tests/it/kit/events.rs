@@ -59,6 +59,7 @@ impl Events {
             }
             match line.trim_end_matches('\n').split_once(": ") {
                 Some(("event", value)) => name = value.to_owned(),
+                Some(("id", _)) => {}
                 Some(("data", value)) => data.push(value.to_owned()),
                 _ if line == "\n" && !data.is_empty() => {
                     let data = serde_json::from_str(&data.join("\n")).unwrap();

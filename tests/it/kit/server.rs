@@ -65,11 +65,12 @@ impl Server {
         data_dir: Arc<TempDir>,
         settings: &[(&str, &str)],
     ) -> Result<Self, Vec<Value>> {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log.format", "json"]);
+        command.args(["serve", "--log.format", "json"]);
         command.arg("--data_dir").arg(data_dir.path().join("data"));
-        let acknowledges = settings.iter().any(|(key, _)| *key == "ack");
-        let default = (!acknowledges).then_some(&("ack", "stored"));
-        for (key, value) in settings.iter().chain(default) {
+        let is_given = |key: &str| settings.iter().any(|(given, _)| *given == key);
+        let defaults = [("listen", "127.0.0.1:0"), ("ack", "stored")];
+        let defaults = defaults.iter().filter(|(key, _)| !is_given(key));
+        for (key, value) in settings.iter().chain(defaults) {
             command.arg(format!("--{key}")).arg(value);
         }
         let mut child = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
