@@ -31,6 +31,10 @@ fn it_is_light_or_dark_as_wanted_and_fits_a_phone() {
     assert_eq!((browser.text("theme").as_str(), ground() > 200), ("Theme: light", true));
     browser.open(&format!("http://{}/", server.address()));
     assert_eq!((browser.text("theme").as_str(), ground() > 200), ("Theme: light", true), "kept");
+    // A page alone needs two messages to draw a line.
+    browser.until("the first message", "return document.getElementById('uptime').textContent !== '–'");
+    let curve = browser.script("return document.querySelector('#chart .curve').getAttribute('d')");
+    assert!(curve.as_str().unwrap().starts_with('M'), "what was drawn before is still there");
     browser.script(press);
     assert_eq!((browser.text("theme").as_str(), ground() < 50), ("Theme: dark", true));
     browser.script(press);

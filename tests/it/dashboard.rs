@@ -1,5 +1,7 @@
 //! The dashboard: a page that runs nothing but what it brings, and the stream that it lives by.
 
+use std::time::{Duration, Instant};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -134,4 +136,18 @@ fn a_store_that_failed_is_told_of_without_its_password() {
     assert!(failure["code"].is_string() && failure["at"].is_string(), "{failure}");
     assert!(failure["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{failure}");
     assert!(!failure.to_string().contains("pass-word"), "{failure}");
+}
+
+#[test]
+fn an_open_dashboard_does_not_hold_up_a_stop() {
+    let mut server = Server::start(&[]);
+    let mut events = Events::open(&server, "/dashboard/stream");
+    next(&mut events, "health");
+    let since = Instant::now();
+    assert_eq!(server.stop(), Some(0));
+    // Far less than the half of `shutdown.grace` that requests may take.
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    while let Some((name, _)) = events.try_next().unwrap() {
+        assert!(["metrics", "health", "problems"].contains(&name.as_str()), "{name}");
+    }
 }

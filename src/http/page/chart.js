@@ -120,6 +120,21 @@ function look(ago, isSpoken) {
   element.setAttribute('aria-valuetext', text);
 }
 
+// A page that is loaded again goes on where it was. Where a browser keeps nothing, it begins anew.
+function keepSamples() {
+  try {
+    sessionStorage.setItem('samples', JSON.stringify(chart.samples));
+  } catch { /* as said */ }
+}
+
+function keptSamples() {
+  try {
+    return JSON.parse(sessionStorage.getItem('samples')) ?? [];
+  } catch {
+    return [];
+  }
+}
+
 function startChart() {
   const element = byId('chart');
   const parts = {
@@ -133,6 +148,9 @@ function startChart() {
   picture.append(...Object.values(parts));
   element.append(picture);
   chart.parts = parts;
+  chart.samples = keptSamples();
+  chart.now = Math.max(Date.now(), chart.samples.at(-1)?.at ?? 0);
+  addEventListener('pagehide', keepSamples);
 
   new ResizeObserver(([{ contentRect }]) => {
     chart.size = { width: contentRect.width, height: contentRect.height };

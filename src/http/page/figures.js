@@ -1,6 +1,6 @@
 // What the service says of itself once a second: `metrics`, `health` and `problems`.
 
-const seen = { metrics: null, at: 0, health: null };
+const seen = { metrics: null, at: 0, health: null, letters: '' };
 
 const QUANTILES = [['p50', 'p50'], ['p90', 'p90'], ['p99', 'p99'], ['p999', 'p99.9'], ['max', 'longest']];
 
@@ -185,10 +185,14 @@ function showProblems(problems) {
   const failure = problems.store_failure;
   write('store-error', failure ? `${moment(failure.at)}: ${failure.detail}` : 'None since the start.');
   const letters = problems.dead_letters;
+  write('letters-none', problems.unread ? `They cannot be read: ${problems.unread}` : 'None: no event was refused for good.');
+  // A link that has the focus stays where it is.
+  const told = JSON.stringify(letters);
+  if (told === seen.letters) return;
+  seen.letters = told;
   byId('letters').hidden = letters.length === 0;
   byId('letters-hint').hidden = letters.length === 0;
   byId('letters-none').hidden = letters.length > 0;
-  write('letters-none', problems.unread ? `They cannot be read: ${problems.unread}` : 'None: no event was refused for good.');
   byId('letters').replaceChildren(...letters.map((letter) => {
     const row = make('li');
     const time = make('time', 'dim', moment(letter.failed_at));
