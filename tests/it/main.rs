@@ -5,14 +5,17 @@
 mod kit;
 
 mod bench;
+mod check;
 mod cli;
 mod dead_letters;
 mod durable;
 mod end_to_end;
 mod errors;
+mod help;
 mod journal;
 mod limits;
 mod load;
 mod ops;
 mod prometheus;
 mod shutdown;
+mod top;

@@ -23,6 +23,7 @@ mod writer;
 
 pub use self::view::SqliteView;
 use self::{
+    connect::Database,
     reader::Reader,
     writer::{Job, Message, Writer},
 };
@@ -59,6 +60,15 @@ impl Sqlite {
             message: format!("the thread that writes cannot be started: {error}; allow the service more threads"),
         })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), reader })
+    }
+
+    /// Whether the database at `path`, which must be there, has the table, which is checked. Beside a service
+    /// or without one, nothing is made or changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file is no database or cannot be written, or rows do not fit its table.
+    pub fn has_table(path: &Path) -> Result<bool, StoreError> {
+        table::is_there(Database::to_look(path)?.in_place()?, path)
     }
 
     fn send(&self, message: Message) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod server;
 pub(crate) mod store;
+pub(crate) mod terminal;
 
 use std::time::{Duration, Instant};
 
