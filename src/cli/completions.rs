@@ -23,7 +23,7 @@ const HELP: &str = "For one session, source what it prints. For all of them, wri
 const EXAMPLES: &[&str] = &[
     "source <(event-pipeline completions bash)",
     "event-pipeline completions zsh > ~/.zfunc/_event-pipeline",
-    "event-pipeline completions fish > ~/.config/fish/completions/event-pipeline.fish",
+    "event-pipeline completions fish | source",
 ];
 
 /// The command.

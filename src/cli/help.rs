@@ -29,7 +29,7 @@ file.
 Exit codes: 0 clean end, 1 failure at run time, 2 wrong usage or settings.";
 const PROGRAM_EXAMPLES: &[&str] = &[
     "event-pipeline",
-    "event-pipeline --listen 0.0.0.0:8080 --store mysql://root:testpass@127.0.0.1:3306/eventdb",
+    "event-pipeline --listen 0.0.0.0:8080 --store mysql://user:password@db/eventdb",
     "event-pipeline check --config settings.toml",
     "event-pipeline top",
 ];
@@ -93,9 +93,8 @@ impl TypedValueParser for Text {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        (!self.words.is_empty()).then(|| -> Box<dyn Iterator<Item = PossibleValue>> {
-            Box::new(self.words.iter().map(PossibleValue::new))
-        })
+        (!self.words.is_empty())
+            .then(|| -> Box<dyn Iterator<Item = PossibleValue>> { Box::new(self.words.iter().map(PossibleValue::new)) })
     }
 }
 
@@ -135,14 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_are_understood() {
+    fn the_examples_fit_a_terminal_and_are_understood() {
         for (name, command) in all() {
-            let help = command.clone().render_long_help().to_string();
+            // A line each, however long.
+            let help = command.clone().term_width(1000).render_long_help().to_string();
             let (_, examples) = help.rsplit_once("Examples:\n").unwrap();
             for example in examples.lines().filter(|line| line.contains("event-pipeline")) {
                 let words = example.split_whitespace().take_while(|word| !["|", ">", "<"].contains(word));
                 let words = words.map(|word| word.trim_matches(['<', '(', ')']));
                 let words = words.skip_while(|word| *word != "event-pipeline");
+                assert!(example.len() <= 80, "{name}: {example}");
                 cli::command().try_get_matches_from(words).unwrap_or_else(|error| panic!("{name}: {example}: {error}"));
             }
         }

@@ -25,9 +25,12 @@ without being told where they are depends on the system; /usr/local/share/man/ma
 const EXAMPLES: &[&str] = &["event-pipeline man | man -l -", "event-pipeline man --dir /usr/local/share/man/man1"];
 
 /// What the program's own page has besides its help.
-const ENVIRONMENT: &str =
-    "EVENT_PIPELINE_ and the setting's key in capitals, with __ in place of the point; with _FILE behind \
-it, it names a file that holds the value. NO_COLOR, where it is not empty, keeps colours out of log and terminal.";
+const ENVIRONMENT: &[&str] = &[
+    "Each setting is also a variable: EVENT_PIPELINE_ and its key in capitals, with __ in place of the point, such as \
+     EVENT_PIPELINE_BATCH__MAX_EVENTS; with _FILE behind it, it names a file that holds the value. Flags go over \
+     variables, those over the settings file.",
+    "NO_COLOR, where it is not empty, keeps colours out of log and terminal.",
+];
 const STATUS: [(&str, &str); 3] =
     [("0", "clean end"), ("1", "failure at run time"), ("2", "wrong usage or settings; the message names them")];
 
@@ -93,7 +96,10 @@ fn page(command: Command, is_program: bool) -> anyhow::Result<String> {
     let (more, examples) = long.split_once(help::EXAMPLES).unwrap_or((&long, ""));
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let commands: Vec<Command> = command.get_subcommands().cloned().collect();
-    let man = Man::new(command).title(title);
+    // The program says the rest in sections of its own.
+    let more = if is_program { "" } else { more };
+    let source = concat!("event-pipeline ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command).title(title).source(source).manual("Commands");
 
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -104,7 +110,8 @@ fn page(command: Command, is_program: bool) -> anyhow::Result<String> {
     roff.text([roman(usage.trim_start_matches("Usage:").trim())]);
     roff.control("fi", []);
     roff.control("SH", ["DESCRIPTION"]);
-    for paragraph in std::iter::once(about.as_str()).chain(more.split("\n\n")).map(str::trim).filter(|p| !p.is_empty()) {
+    for paragraph in std::iter::once(about.as_str()).chain(more.split("\n\n")).map(str::trim).filter(|p| !p.is_empty())
+    {
         roff.control("PP", []);
         for line in paragraph.lines() {
             roff.text([roman(line)]);
@@ -123,7 +130,10 @@ fn page(command: Command, is_program: bool) -> anyhow::Result<String> {
     }
     if is_program {
         roff.control("SH", ["ENVIRONMENT"]);
-        roff.text([roman(ENVIRONMENT)]);
+        for paragraph in ENVIRONMENT {
+            roff.control("PP", []);
+            roff.text([roman(*paragraph)]);
+        }
         roff.control("SH", ["EXIT STATUS"]);
         for (status, meaning) in STATUS {
             roff.control("TP", []);
@@ -142,7 +152,9 @@ fn page(command: Command, is_program: bool) -> anyhow::Result<String> {
         roff.text([bold("event-pipeline"), roman("(1), which has all settings: each is a flag of this command, too")]);
     }
     roff.to_writer(&mut page)?;
-    Ok(String::from_utf8(page)?)
+    // By name, for not every formatter reads other letters than ASCII's.
+    let name = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) };
+    Ok(String::from_utf8(page)?.chars().map(name).collect())
 }
 
 #[cfg(test)]

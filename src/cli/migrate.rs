@@ -15,12 +15,11 @@ use crate::{
 pub(super) const NAME: &str = "migrate";
 
 const PRINT: &str = "print";
-const HELP: &str =
-    "A table that is there is never changed. The service does the same when it starts; this is for where its own login \
+const HELP: &str = "A table that is there is never changed. The service does the same when it starts; this is for where its own login \
 may not create tables, or to see beforehand that a table fits.";
 const EXAMPLES: &[&str] = &[
     "event-pipeline migrate --store mysql://root:testpass@127.0.0.1:3306/eventdb",
-    "event-pipeline migrate --print --store mysql://root@db/eventdb | mysql -h db eventdb",
+    "event-pipeline migrate --print --store mysql://u@db/eventdb | mysql eventdb",
 ];
 
 /// The command.

@@ -30,7 +30,7 @@ within `shutdown.grace`. What is not stored by then is in the journal, for the n
 once.";
 const EXAMPLES: &[&str] = &[
     "event-pipeline serve",
-    "event-pipeline serve --listen 0.0.0.0:8080 --data_dir /var/lib/event-pipeline --log.format json",
+    "event-pipeline serve --data_dir /var/lib/event-pipeline --log.format json",
     "event-pipeline serve --config settings.toml --store sqlite:/srv/events.db",
 ];
 

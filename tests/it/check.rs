@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::kit::{
     server::{Server, binary, run},
     store::mysql,
+    until,
 };
 
 /// `check` with a data directory of its own in `dir`, on a free port.
@@ -42,7 +43,8 @@ fn a_first_run_is_checked_and_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     let (code, found) = found(&mut check(&dir, &[]));
     assert_eq!(code, 0, "{found}");
-    for name in ["settings", "data directory", "file system", "disk space", "inodes", "sync", "store", "open files", "listen"]
+    for name in
+        ["settings", "data directory", "file system", "disk space", "inodes", "sync", "store", "open files", "listen"]
     {
         let (status, fact) = of(&found, name);
         assert!(["ok", "warn"].contains(&status.as_str()) && !fact.is_empty(), "{name}: {found}");
@@ -60,10 +62,13 @@ fn a_first_run_is_checked_and_leaves_nothing() {
 #[test]
 fn beside_a_running_service_it_goes_on_with_the_rest() {
     let server = Server::start(&[]);
+    until("the store to be up", || server.get("/health").json()["status"] == "pass");
     let address = server.address().to_string();
     let files = || {
-        let mut names: Vec<_> =
-            fs::read_dir(server.data_dir.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> = fs::read_dir(server.data_dir.path().join("data"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         names.sort();
         names
     };
@@ -131,7 +136,9 @@ async fn a_server_is_looked_at_and_not_changed() {
     let look = || found(&mut check(&dir, &["--store", &database.url()]));
     let (code, found) = look();
     assert_eq!(code, 0, "{found}");
-    for (name, expected) in [("store", database.address()), ("session", "READ COMMITTED".to_owned()), ("clock", "s ".to_owned())] {
+    for (name, expected) in
+        [("store", database.address()), ("session", "READ COMMITTED".to_owned()), ("clock", "s ".to_owned())]
+    {
         let (status, fact) = of(&found, name);
         assert!(["ok", "warn"].contains(&status.as_str()) && fact.contains(&expected), "{name}: {found}");
     }

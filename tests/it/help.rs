@@ -28,9 +28,9 @@ fn completed(words: &[&str]) -> Vec<String> {
     let typed = words.last().unwrap();
     let before = words.iter().rev().nth(1).unwrap();
     let out = in_bash(&format!(
-        "complete -p event-pipeline > /dev/null\n\
+        "spec=$(complete -p event-pipeline) function=${{spec#*-F }}\n\
          COMP_WORDS=({}) COMP_CWORD={} COMPREPLY=()\n\
-         _event-pipeline event-pipeline '{typed}' '{before}'\n\
+         ${{function%% *}} event-pipeline '{typed}' '{before}'\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
         words.len() - 1,

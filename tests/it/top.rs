@@ -4,7 +4,6 @@ use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
     process::{Command, Stdio},
-    sync::Arc,
 };
 
 use serde_json::Value;
@@ -18,10 +17,14 @@ use crate::kit::{
 
 const BATCH: &str = r#"[{"type":"user_action","source":"web"},{"type":"system_log","source":"system"}]"#;
 
-/// `top` for that address.
+/// `top` for that address, ten times a second.
 fn top(address: SocketAddr, flags: &[&str]) -> Command {
+    top_every("100ms", address, flags)
+}
+
+fn top_every(interval: &str, address: SocketAddr, flags: &[&str]) -> Command {
     let mut command = binary();
-    command.arg("top").args(["--url", &format!("http://{address}"), "--interval", "100ms"]).args(flags);
+    command.arg("top").args(["--url", &format!("http://{address}"), "--interval", interval]).args(flags);
     command
 }
 
@@ -76,7 +79,7 @@ fn it_shows_what_the_service_counts_as_it_changes() {
 #[test]
 fn another_size_is_drawn_anew() {
     let server = server();
-    let terminal = Terminal::start(&top(server.address(), &["--interval", "1h"]), 100, 30);
+    let terminal = Terminal::start(&top_every("1h", server.address(), &[]), 100, 30);
     let last_line = |terminal: &Terminal| terminal.screen().lines().last().unwrap_or_default().to_owned();
     until("the first size", || last_line(&terminal).starts_with("every 1h") && terminal.screen().lines().count() == 30);
     terminal.resize(40, 12);
@@ -91,16 +94,19 @@ fn another_size_is_drawn_anew() {
 
 #[test]
 fn a_service_that_comes_and_goes_is_followed() {
-    let dir = Arc::new(TempDir::new().unwrap());
+    let dir = TempDir::new().unwrap();
     let address = nobody();
-    let listen = address.to_string();
     let mut terminal = Terminal::start(&top(address, &[]), 100, 24);
     terminal.shows("UNKNOWN");
     terminal.shows("trying on");
-    let mut server = Server::start_in(Arc::clone(&dir), &[("listen", &listen)]);
+    // The kit's server would take a port of its own.
+    let mut service = binary();
+    service.args(["serve", "--listen", &address.to_string()]).arg("--data_dir").arg(dir.path().join("data"));
+    let mut service = service.stderr(Stdio::null()).spawn().unwrap();
     terminal.shows("PASS");
     until("no trouble", || !terminal.screen().contains("trying on"));
-    server.stop();
+    service.kill().unwrap();
+    service.wait().unwrap();
     terminal.shows("What is shown was seen");
     terminal.press("q");
     assert_eq!(terminal.ended(), Some(0));
@@ -111,14 +117,16 @@ fn a_service_that_comes_and_goes_is_followed() {
 fn colours_are_left_out_where_they_are_not_wanted() {
     let server = server();
     // Foreground or background of any kind.
-    let is_coloured = |written: &str| ["\x1b[3", "\x1b[4", "\x1b[9", "\x1b[10"].iter().any(|code| {
-        written.match_indices(code).any(|(at, _)| {
-            let rest: String = written[at + 2..].chars().take_while(|c| c.is_ascii_digit() || *c == ';').collect();
-            let is_style = written[at + 2 + rest.len()..].starts_with('m');
-            let first = rest.split(';').next().and_then(|number| number.parse::<u8>().ok()).unwrap_or_default();
-            is_style && matches!(first, 30..=38 | 40..=48 | 90..=107)
+    let is_coloured = |written: &str| {
+        ["\x1b[3", "\x1b[4", "\x1b[9", "\x1b[10"].iter().any(|code| {
+            written.match_indices(code).any(|(at, _)| {
+                let rest: String = written[at + 2..].chars().take_while(|c| c.is_ascii_digit() || *c == ';').collect();
+                let is_style = written[at + 2 + rest.len()..].starts_with('m');
+                let first = rest.split(';').next().and_then(|number| number.parse::<u8>().ok()).unwrap_or_default();
+                is_style && matches!(first, 30..=38 | 40..=48 | 90..=107)
+            })
         })
-    });
+    };
     for (value, expected) in [("1", false), ("", true)] {
         let mut command = top(server.address(), &[]);
         command.env("NO_COLOR", value);
@@ -209,7 +217,7 @@ fn without_a_terminal_it_says_what_to_do() {
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(err.contains("--once") && err.contains("--json"), "{err}");
     for flags in [["--interval", "soon"], ["--interval", "1ms"], ["--url", "https://h"]] {
-        let (code, _, err) = run(&mut top(nobody(), &flags));
+        let (code, _, err) = run(binary().arg("top").args(flags));
         assert_eq!(code, 2, "{flags:?}: {err}");
         assert!(err.contains(flags[0]), "{err}");
     }

@@ -72,7 +72,7 @@ request was due, so that a pause of the service shows in every request that it h
 const EXAMPLES: &[&str] = &[
     "event-pipeline bench",
     "event-pipeline bench --rate 50000 --duration 60s --ack stored --json",
-    "event-pipeline bench --events 1000000 --verify --store mysql://root:testpass@127.0.0.1:3306/eventdb",
+    "event-pipeline bench --events 1000000 --verify --store mysql://u:p@db/eventdb",
 ];
 
 /// The command.
@@ -82,9 +82,8 @@ pub(super) fn command() -> Command {
     let number = |name, help, default, range| {
         value(name, "N", help).default_value(default).value_parser(value_parser!(u64).range(range))
     };
-    let command = Command::new(NAME)
-        .about("Sends events as fast as it can, or at a rate, and says what became of them")
-        .args([
+    let command =
+        Command::new(NAME).about("Sends events as fast as it can, or at a rate, and says what became of them").args([
             url_flag(),
             number(CONNECTIONS, "Connections", "64", 1..=65_535),
             number(

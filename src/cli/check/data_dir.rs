@@ -71,8 +71,7 @@ pub(super) fn look(path: &Path) -> Place {
 
 /// Makes the directory and those that it lies in, as the service does; where that fails, which of them failed.
 fn make(path: &Path, made: &mut Made) -> Result<(), (PathBuf, io::Error)> {
-    let missing: Vec<&Path> =
-        path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
     for dir in missing.into_iter().rev() {
         DirBuilder::new().mode(0o700).create(dir).map_err(|error| (dir.to_owned(), error))?;
         made.0.push(dir.to_owned());

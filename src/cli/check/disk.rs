@@ -107,13 +107,15 @@ pub(super) fn space(dir: &Path, settings: &Settings) -> Finding {
         Err(error) => return unreadable(CHECK, &dir.join(JOURNAL_DIR), error),
     };
     let more = journal.max_bytes.saturating_sub(taken);
-    let fact = format!("{} free, and the journal may grow by {} (to {})", size(free), size(more), size(journal.max_bytes));
+    let fact =
+        format!("{} free, and the journal may grow by {} (to {})", size(free), size(more), size(journal.max_bytes));
     if free.saturating_add(taken) < SEGMENTS_MIN * journal.segment_bytes {
         let least = size(SEGMENTS_MIN * journal.segment_bytes);
         return Finding::fail(CHECK, fact, format!("free some space: the journal needs {least} to accept anything"));
     }
     if free < more {
-        let advice = "free some space, or set `journal.max_bytes` lower: when the disk is full, events are refused (503)";
+        let advice =
+            "free some space, or set `journal.max_bytes` lower: when the disk is full, events are refused (503)";
         return Finding::warn(CHECK, fact, advice);
     }
     Finding::ok(CHECK, fact)
@@ -153,7 +155,8 @@ pub(super) fn syncs(dir: &Path) -> Finding {
     let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1000.0);
     let fact = format!("{} writes of 4 KiB: p50 {}, p99 {}", times.len(), ms(p50), ms(p99));
     if p99 > SYNC_SLOW {
-        let advice = "every durable acknowledgement waits so long: use a faster disk, or one that nothing else writes to";
+        let advice =
+            "every durable acknowledgement waits so long: use a faster disk, or one that nothing else writes to";
         return Finding::warn(CHECK, fact, advice);
     }
     Finding::ok(CHECK, fact)
@@ -236,7 +239,10 @@ mod tests {
     #[test]
     fn quantiles_are_values_that_were_seen() {
         let times: Vec<_> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!((quantile(&times, 50), quantile(&times, 99)), (Duration::from_millis(50), Duration::from_millis(99)));
+        assert_eq!(
+            (quantile(&times, 50), quantile(&times, 99)),
+            (Duration::from_millis(50), Duration::from_millis(99))
+        );
         assert_eq!(quantile(&times[..1], 99), Duration::from_millis(1));
         assert_eq!(quantile(&[], 50), Duration::ZERO);
     }

@@ -37,7 +37,7 @@ It writes 4 KiB a hundred times into the data directory, each synced, and remove
 const EXAMPLES: &[&str] = &[
     "event-pipeline check",
     "event-pipeline check --config settings.toml --json | jq -r '.checks[].fact'",
-    "event-pipeline check --store mysql://root:testpass@127.0.0.1:3306/eventdb --data_dir /var/lib/event-pipeline",
+    "event-pipeline check --store mysql://root:testpass@127.0.0.1:3306/eventdb",
 ];
 
 /// How a check went.

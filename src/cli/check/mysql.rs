@@ -50,7 +50,10 @@ fn unusable(error: &StoreError, is_any_usable: bool) -> Finding {
         "charset" => (SCHEMA, "run the statement that the message has"),
         _ => match error {
             StoreError::Misconfigured { .. } => (STORE, "mend the login, the database or the setting `store`"),
-            _ => (STORE, "start the server, or let it be reached from here; the service starts without it, and events wait"),
+            _ => (
+                STORE,
+                "start the server, or let it be reached from here; the service starts without it, and events wait",
+            ),
         },
     };
     let status = if is_any_usable { Status::Warn } else { Status::Fail };

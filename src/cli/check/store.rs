@@ -39,7 +39,11 @@ fn sqlite(path: &Path) -> Vec<Finding> {
             Ok(is_there) => vec![Finding::ok(STORE, format!("the database {shown} can be written")), table(is_there)],
             Err(error @ StoreError::Misconfigured { .. }) if error.code() == "SQLITE_TABLE" => vec![
                 Finding::ok(STORE, format!("the database {shown} can be written")),
-                Finding::fail(SCHEMA, error.to_string(), "compare it with what `event-pipeline migrate --print` prints"),
+                Finding::fail(
+                    SCHEMA,
+                    error.to_string(),
+                    "compare it with what `event-pipeline migrate --print` prints",
+                ),
             ],
             Err(error) => vec![Finding::fail(STORE, error.to_string(), "mend it as the message says")],
         };
@@ -58,10 +62,13 @@ fn sqlite(path: &Path) -> Vec<Finding> {
 
 /// Whether there is a table that fits.
 pub(super) fn table(is_there: bool) -> Finding {
-    Finding::ok(SCHEMA, match is_there {
-        true => "the table processed_events is there and fits",
-        false => "the table processed_events is missing; the service makes it when it starts, or `migrate` now",
-    })
+    Finding::ok(
+        SCHEMA,
+        match is_there {
+            true => "the table processed_events is there and fits",
+            false => "the table processed_events is missing; the service makes it when it starts, or `migrate` now",
+        },
+    )
 }
 
 #[cfg(test)]

@@ -30,12 +30,11 @@ const SINCE: &str = "since";
 const UNSTORED: &str = "unstored";
 const UNTIL: &str = "until";
 
-const INSPECT_HELP: &str =
-    "It only reads, and works beside a running service. Watermarks are written every half second: \
+const INSPECT_HELP: &str = "It only reads, and works beside a running service. Watermarks are written every half second: \
 what was stored a moment ago is still shown as not stored.";
 const INSPECT_EXAMPLES: &[&str] = &[
     "event-pipeline journal inspect",
-    "event-pipeline journal inspect --records --unstored | jq -r .user_id | sort | uniq -c",
+    "event-pipeline journal inspect --records --unstored | jq -r .user_id",
     "event-pipeline journal inspect --records --segment 7",
 ];
 const REPLAY_HELP: &str = "For a store that forgot rows it had acknowledged: a crash of a server that does not sync \
@@ -46,7 +45,7 @@ or too much, does no harm. It works beside a running service, and stores without
 TIME is RFC 3339, such as 2026-01-15T10:30:00Z; AGE counts back from now, such as 10m, 90s or 2h.";
 const REPLAY_EXAMPLES: &[&str] = &[
     "event-pipeline journal replay --since 10m --dry-run",
-    "event-pipeline journal replay --since 2026-01-15T10:30:00Z --until 2026-01-15T10:40:00Z",
+    "event-pipeline journal replay --since 2026-01-15T10:30:00Z --until 10m",
 ];
 
 /// The command and its own commands.

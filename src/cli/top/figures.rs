@@ -85,9 +85,8 @@ impl Figures {
     pub(super) fn of(sample: &Sample) -> Self {
         let Sample { metrics, health, .. } = sample;
         let check = |name: &str| &health["checks"][name][0];
-        let latency = |name: &str| {
-            ["mean", "p50", "p90", "p99", "p999", "max"].map(|quantile| metrics[name][quantile].as_f64())
-        };
+        let latency =
+            |name: &str| ["mean", "p50", "p90", "p99", "p999", "max"].map(|quantile| metrics[name][quantile].as_f64());
         let letters = metrics["dead_letters"].as_array();
         let shards = metrics["shards"].as_array().map(Vec::as_slice).unwrap_or_default();
         let journal = &metrics["journal"];

@@ -28,27 +28,24 @@ impl History {
     /// Notes what was seen at a moment. After a restart of the service, whose counts begin anew, nothing is
     /// known until the next.
     pub(super) fn add(&mut self, at: Instant, figures: &Figures) {
-        let (mut all, mut shards) = (Rates::default(), Vec::new());
+        self.shards.clear();
         if let Some((before_at, before)) = &self.last {
             let seconds = at.saturating_duration_since(*before_at).as_secs_f64();
             let rate = |before: Option<u64>, now: Option<u64>| {
                 let events = now?.checked_sub(before?)?;
                 (seconds > 0.0).then(|| (events as f64 / seconds).min(RATE_MAX))
             };
-            all = Rates {
+            let all = Rates {
                 received: rate(before.received, figures.received),
                 stored: rate(before.processed, figures.processed),
             };
-            let pairs = before.shards.iter().zip(&figures.shards);
-            shards = pairs
-                .map(|(before, now): (&Shard, &Shard)| Rates {
-                    received: rate(before.received, now.received),
-                    stored: rate(before.processed, now.processed),
-                })
-                .collect();
+            let of_shard = |(before, now): (&Shard, &Shard)| Rates {
+                received: rate(before.received, now.received),
+                stored: rate(before.processed, now.processed),
+            };
+            self.shards.extend(before.shards.iter().zip(&figures.shards).map(of_shard));
             self.push(all);
         }
-        self.shards = shards;
         self.last = Some((at, figures.clone()));
     }
 

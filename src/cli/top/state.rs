@@ -2,12 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    figures::Figures,
-    history::History,
-    sections::Look,
-    source::Sample,
-};
+use super::{figures::Figures, history::History, sections::Look, source::Sample};
 
 /// Everything that is shown.
 #[derive(Debug)]
@@ -47,7 +42,8 @@ impl State {
     pub(super) fn title(&self) -> String {
         let figures = self.seen.as_ref().map(|(_, figures)| figures);
         let version = figures.and_then(|figures| figures.version.as_deref()).map(|version| format!(" {version}"));
-        let up = figures.and_then(|figures| figures.uptime).map(|up| format!(", up for {}", crate::cli::text::span(up)));
+        let up =
+            figures.and_then(|figures| figures.uptime).map(|up| format!(", up for {}", crate::cli::text::span(up)));
         format!("event-pipeline{} at {}{}", version.unwrap_or_default(), self.url, up.unwrap_or_default())
     }
 

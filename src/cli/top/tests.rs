@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::{sections::Look, source::Sample, state::State, text, view};
 
 fn metrics(events: u64) -> Value {
-    let latency = json!({"count": 9, "mean": 0.912, "p50": 0.8, "p90": 1.25, "p99": 12.34, "p999": 99.9, "max": 1234.5});
+    let latency =
+        json!({"count": 9, "mean": 0.912, "p50": 0.8, "p90": 1.25, "p99": 12.34, "p999": 99.9, "max": 1234.5});
     let shard = |shard: u64, depth: u64| {
         json!({"shard": shard, "events_received": events, "events_processed": events, "events_failed": 1,
                "current_queue_depth": depth, "queue_bytes": 4096, "batches": 3, "record_bytes": 900})
@@ -41,8 +42,7 @@ fn sample(at: Instant, metrics: Value, health: Value) -> Sample {
 }
 
 fn state(samples: impl IntoIterator<Item = anyhow::Result<Sample>>) -> State {
-    let mut state =
-        State::new("http://127.0.0.1:8080".to_owned(), Duration::from_secs(1), Look { colours: true });
+    let mut state = State::new("http://127.0.0.1:8080".to_owned(), Duration::from_secs(1), Look { colours: true });
     samples.into_iter().for_each(|sample| state.take(sample));
     state
 }
@@ -211,7 +211,9 @@ fn anything() -> impl Strategy<Value = Value> {
 /// The places of all values in a document.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
-        Value::Object(members) => members.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found)),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found))
+        }
         Value::Array(values) => {
             values.iter().enumerate().for_each(|(index, value)| places(value, &format!("{at}/{index}"), found));
         }

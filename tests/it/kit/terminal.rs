@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
+    num::NonZero,
     process::{Child, Command},
     sync::{Arc, Mutex},
     thread,
@@ -14,6 +15,11 @@ use pty_process::{
 use rustix::termios::{LocalModes, tcgetattr};
 
 use super::until;
+
+/// What is not zero.
+fn some(number: u16) -> NonZero<u16> {
+    NonZero::new(number).unwrap()
+}
 
 /// A pseudo terminal and the program in it, which is killed when this is dropped.
 pub(crate) struct Terminal {
@@ -41,7 +47,8 @@ impl Terminal {
             };
         }
         let child = inner.env("TERM", "xterm-256color").spawn(pts).unwrap();
-        let seen = Arc::new(Mutex::new(Seen { screen: vt100::Parser::new(rows, columns, 0), bytes: Vec::new() }));
+        let seen =
+            Arc::new(Mutex::new(Seen { screen: vt100::Parser::new(some(rows), some(columns), 0), bytes: Vec::new() }));
         let pty = Arc::new(pty);
         let (from, to) = (Arc::clone(&pty), Arc::clone(&seen));
         thread::spawn(move || {
@@ -78,7 +85,7 @@ impl Terminal {
 
     /// Gives the terminal another size, as a window that is pulled does.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
-        self.seen.lock().unwrap().screen.screen_mut().set_size(rows, columns);
+        self.seen.lock().unwrap().screen.screen_mut().set_size(some(rows), some(columns));
         self.pty.resize(Size::new(rows, columns)).unwrap();
     }
 
