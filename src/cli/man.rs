@@ -98,8 +98,9 @@ fn page(command: Command, is_program: bool) -> anyhow::Result<String> {
     let commands: Vec<Command> = command.get_subcommands().cloned().collect();
     // The program says the rest in sections of its own.
     let more = if is_program { "" } else { more };
+    // No date, but not an empty one, which would be left out and shift what follows.
     let source = concat!("event-pipeline ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command).title(title).source(source).manual("Commands");
+    let man = Man::new(command).title(title).date(" ").source(source).manual("Commands");
 
     let mut page = Vec::new();
     man.render_title(&mut page)?;

@@ -34,8 +34,8 @@ pub(super) fn findings(examined: &[(String, Result<ServerFacts, StoreError>)], s
                 Ok(facts) => of_server(facts, settings),
                 Err(error) => vec![unusable(error, is_any_usable)],
             };
-            // Whose it is needs to be said for each of several.
-            for finding in &mut found {
+            let is_one_of_several = examined.len() > 1;
+            for finding in found.iter_mut().filter(|found| is_one_of_several || found.check == STORE) {
                 finding.fact = format!("{host}: {}", finding.fact);
             }
             found
@@ -70,7 +70,8 @@ fn of_server(facts: &ServerFacts, settings: &Settings) -> Vec<Finding> {
 fn version(text: &str) -> Finding {
     let is_mariadb = text.to_ascii_lowercase().contains("mariadb");
     let (name, least) = if is_mariadb { ("MariaDB", MARIADB_MIN) } else { ("MySQL", MYSQL_MIN) };
-    let fact = format!("answers, {name} {}", printable(text, VERSION_CHARS));
+    let shown = printable(text, VERSION_CHARS);
+    let fact = if is_mariadb { format!("answers, {shown}") } else { format!("answers, {name} {shown}") };
     match numbers(text) {
         Some(version) if version >= least => Finding::ok(STORE, fact),
         _ => Finding::warn(STORE, fact, format!("tested are {name} {}.{} and later", least.0, least.1)),

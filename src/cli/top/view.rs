@@ -52,7 +52,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State) {
     page.rest.height -= foot;
     let mut shards = sections::shards(figures, Some(&state.history), look, width);
     let room = usize::from(page.rest.height);
-    if shards.len() > room && room > 1 {
+    if shards.len() > room && room > 2 {
         let hidden = shards.len() - (room - 1);
         shards.truncate(room - 1);
         shards.push(Line::styled(format!("  and {hidden} more"), look.label()));
