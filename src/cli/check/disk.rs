@@ -62,7 +62,7 @@ const FILES_BESIDE: u64 = 100;
 pub(super) fn file_system(dir: &Path) -> Finding {
     const CHECK: &str = "file system";
     let number = match statfs(dir) {
-        Ok(found) => found.f_type as i64 & 0xffff_ffff,
+        Ok(found) => found.f_type & 0xffff_ffff,
         Err(error) => return unreadable(CHECK, dir, error.into()),
     };
     let Some((_, name, kind)) = KINDS.iter().find(|(known, ..)| *known == number) else {

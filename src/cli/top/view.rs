@@ -72,23 +72,23 @@ fn head(frame: &mut Frame<'_>, area: Rect, state: &State) {
 }
 
 /// Two rates over time, in one scale.
-fn curves(frame: &mut Frame<'_>, areas: [Rect; 2], state: &State) {
-    let of: [(&str, fn(Rates) -> Option<f64>); 2] =
-        [("received", |rates| rates.received), ("stored", |rates| rates.stored)];
-    let columns = areas[0].width.saturating_sub(RATE_WIDTH);
-    let newest: Vec<Rates> = state.history.newest(usize::from(columns)).collect();
+fn curves(frame: &mut Frame<'_>, [received, stored]: [Rect; 2], state: &State) {
+    let columns = usize::from(received.width.saturating_sub(RATE_WIDTH));
+    let newest: Vec<Rates> = state.history.newest(columns).collect();
     let highest = newest.iter().flat_map(|rates| [rates.received, rates.stored]).flatten().fold(1.0, f64::max);
-    for ((name, rate), area) in of.into_iter().zip(areas) {
+    let mut draw = |name: &str, rate: fn(Rates) -> Option<f64>, area: Rect| {
         let [text, curve] = Layout::horizontal([Constraint::Length(RATE_WIDTH), Constraint::Fill(1)]).areas(area);
-        let now = per_second(rate(state.history.now()));
         let label = Span::styled(format!("{name:<9}"), state.look.label());
-        frame.render_widget(Line::from(vec![label, Span::raw(format!("{now:>11}"))]), text);
+        let now = Span::raw(format!("{:>11}", per_second(rate(state.history.now()))));
+        frame.render_widget(Line::from(vec![label, now]), text);
         let values = newest.iter().map(|rates| rate(*rates).map(|rate| rate.round() as u64));
         // The newest at the right edge from the beginning on.
-        let missing = usize::from(columns).saturating_sub(newest.len());
+        let missing = columns.saturating_sub(newest.len());
         let values: Vec<Option<u64>> = std::iter::repeat_n(None, missing).chain(values).collect();
         frame.render_widget(Sparkline::default().data(values).max(highest as u64).style(state.look.good()), curve);
-    }
+    };
+    draw("received", |rates| rates.received, received);
+    draw("stored", |rates| rates.stored, stored);
 }
 
 /// The part of the screen that is still empty.
