@@ -147,7 +147,7 @@ mod tests {
         let mut settings = Settings { listen: taken.local_addr().unwrap(), ..Settings::default() };
         let found = runtime.block_on(listen(&settings, false));
         assert!(found.status == Status::Fail && found.fact.ends_with("by another program"), "{found:?}");
-        drop(taken);
+        settings.listen.set_port(0);
         assert_eq!(runtime.block_on(listen(&settings, false)).status, Status::Ok);
         assert_eq!(runtime.block_on(listen(&settings, true)).status, Status::Warn);
         settings.listen = "203.0.113.7:80".parse().unwrap();
