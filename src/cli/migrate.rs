@@ -1,25 +1,44 @@
 //! `event-pipeline migrate`: creates or checks the table, and says what it did.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::store;
+use super::{help, store, text::tell};
 use crate::{
     config::{DataDir, Settings},
     storage::{Migration, Target, schema},
 };
 
-/// Creates or checks the table; with `only_print`, only prints its SQL.
+/// The command's name.
+pub(super) const NAME: &str = "migrate";
+
+const PRINT: &str = "print";
+const HELP: &str = "A table that is there is never changed. The service does the same when it starts; this is for where its own login \
+may not create tables, or to see beforehand that a table fits.";
+const EXAMPLES: &[&str] = &[
+    "event-pipeline migrate --store mysql://root:testpass@127.0.0.1:3306/eventdb",
+    "event-pipeline migrate --print --store mysql://u@db/eventdb | mysql eventdb",
+];
+
+/// The command.
+pub(super) fn command() -> Command {
+    let print = Arg::new(PRINT)
+        .long(PRINT)
+        .action(ArgAction::SetTrue)
+        .help("Only prints the SQL for the store; touches nothing");
+    let command = Command::new(NAME).about("Creates or checks the table, and says what it did").arg(print);
+    help::with(command, HELP, EXAMPLES)
+}
+
+/// Creates or checks the table, or only prints its SQL.
 ///
 /// # Errors
 /// Where the store cannot be reached, or its table cannot hold what is stored.
-pub(super) fn run(settings: &Settings, only_print: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(settings: &Settings, given: &ArgMatches) -> anyhow::Result<ExitCode> {
     let target = &settings.store;
-    let said = if only_print {
+    let said = if given.get_flag(PRINT) {
         match target {
             Target::MySql(_) => format!("{};", schema::MYSQL),
             Target::Sqlite(_) => schema::SQLITE.to_owned(),
@@ -34,7 +53,7 @@ pub(super) fn run(settings: &Settings, only_print: bool) -> anyhow::Result<ExitC
             Migration::NotNeeded => format!("the store {target} has no table; nothing was done"),
         }
     };
-    writeln!(io::stdout(), "{said}").context("cannot write to standard output")?;
+    tell(&said)?;
     Ok(ExitCode::SUCCESS)
 }
 

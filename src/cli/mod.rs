@@ -12,25 +12,28 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{ArgMatches, Command};
 
-use crate::config::{SETTINGS, Settings};
+use crate::config::{ConfigError, SETTINGS, Settings};
 
 mod bench;
+mod check;
+mod completions;
 mod dead_letters;
+mod help;
 mod journal;
 mod logging;
+mod man;
 mod migrate;
 mod serve;
+mod service;
 mod store;
 mod storing;
+mod text;
+mod top;
 
 /// Wrong usage or settings.
 const USAGE: u8 = 2;
-/// The flag that names the settings file; no setting itself.
-const CONFIG: &str = "config";
-/// The flag of `migrate`.
-const PRINT: &str = "print";
 
 /// Runs the command that the arguments name, to its end. The first argument is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -47,70 +50,62 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let (name, given) = matches.subcommand().unwrap_or(("serve", &matches));
-    // The settings' flags may stand behind a command's command, too.
-    let settings = match settings(given.subcommand().map_or(given, |(_, deeper)| deeper)) {
-        Ok(settings) => settings,
-        Err(error) => {
-            say(&format!("error: {error}\n"));
-            return ExitCode::from(USAGE);
-        }
+    let (name, given) = matches.subcommand().unwrap_or((serve::NAME, &matches));
+    let ended = match name {
+        // They tell of the command line only, whatever the settings are.
+        completions::NAME => completions::run(given),
+        man::NAME => man::run(given),
+        _ => match settings(given) {
+            Ok(settings) => run_with(settings, name, given),
+            Err(error) => return usage(&error.to_string()),
+        },
     };
-    let ended = logging::start(&settings.log).and_then(|()| match name {
-        "migrate" => migrate::run(&settings, given.get_flag(PRINT)),
-        bench::NAME => bench::run(&settings, given),
-        dead_letters::NAME => dead_letters::run(&settings, given),
-        journal::NAME => journal::run(&settings, given),
-        _ => serve::run(settings),
-    });
     ended.unwrap_or_else(|error| {
         say(&format!("error: {error:#}\n"));
         ExitCode::FAILURE
     })
 }
 
-fn settings(given: &ArgMatches) -> Result<Settings, crate::config::ConfigError> {
+fn run_with(settings: Settings, name: &str, given: &ArgMatches) -> anyhow::Result<ExitCode> {
+    logging::start(&settings.log)?;
+    match name {
+        bench::NAME => bench::run(&settings, given),
+        check::NAME => check::run(&settings, given),
+        dead_letters::NAME => dead_letters::run(&settings, given),
+        journal::NAME => journal::run(&settings, given),
+        migrate::NAME => migrate::run(&settings, given),
+        top::NAME => top::run(&settings, given),
+        _ => serve::run(settings),
+    }
+}
+
+fn settings(given: &ArgMatches) -> Result<Settings, ConfigError> {
+    // The settings' flags may stand behind a command's command, too.
+    let given = given.subcommand().map_or(given, |(_, deeper)| deeper);
     let flags: Vec<_> =
         SETTINGS.iter().filter_map(|setting| Some((setting, given.get_one::<String>(setting.key)?.clone()))).collect();
-    Settings::load(&flags, env::vars_os(), given.get_one::<PathBuf>(CONFIG).map(PathBuf::as_path))
+    Settings::load(&flags, env::vars_os(), given.get_one::<PathBuf>(help::CONFIG).map(PathBuf::as_path))
 }
 
 /// The command tree.
 fn command() -> Command {
-    let config = Arg::new(CONFIG)
-        .long(CONFIG)
-        .value_name("FILE")
-        .help("TOML file with settings; variables and flags go over it")
-        .value_parser(value_parser!(PathBuf))
-        .global(true);
-    let flags = SETTINGS.iter().map(|setting| {
-        Arg::new(setting.key)
-            .long(setting.key)
-            .value_name("VALUE")
-            .help(format!("{} [default: {}]", setting.meaning, setting.default_text()))
-            .help_heading("Settings")
-            .global(true)
-    });
-    let print = Arg::new(PRINT)
-        .long(PRINT)
-        .action(ArgAction::SetTrue)
-        .help("Only prints the SQL for the store; touches nothing");
-    Command::new("event-pipeline")
-        .about("Takes events over HTTP and puts every one of them into MySQL or SQLite, exactly once.")
-        .after_help(
-            "Every setting is also a variable (EVENT_PIPELINE_BATCH__MAX_EVENTS for batch.max_events; with _FILE at \
-             its end it names a file that holds the value) and a key of the settings file. Flags go over variables, \
-             those over the file.\n\nExit codes: 0 clean end, 1 failure at run time, 2 wrong usage or settings.",
-        )
-        .version(concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_GIT_HASH"), ")"))
-        .propagate_version(true)
-        .arg(config)
-        .args(flags)
-        .subcommand(Command::new("serve").about("Runs the service; so does no command at all"))
-        .subcommand(Command::new("migrate").about("Creates or checks the table, and says what it did").arg(print))
-        .subcommand(bench::command())
-        .subcommand(dead_letters::command())
-        .subcommand(journal::command())
+    help::program().subcommands([
+        serve::command(),
+        check::command(),
+        top::command(),
+        bench::command(),
+        migrate::command(),
+        journal::command(),
+        dead_letters::command(),
+        completions::command(),
+        man::command(),
+    ])
+}
+
+/// Says what was wrong with the usage or the settings.
+fn usage(wrong: &str) -> ExitCode {
+    say(&format!("error: {wrong}\n"));
+    ExitCode::from(USAGE)
 }
 
 /// The message without any argument that might be a URL with a password.

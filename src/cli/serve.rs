@@ -9,17 +9,30 @@ use std::{
 };
 
 use anyhow::Context as _;
+use clap::Command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::store;
+use super::{help, store};
 use crate::{
     config::{DataDir, Settings, Shutdown},
     http::Server,
     pipeline::Pipeline,
     storage::Target,
 };
+
+/// The command's name.
+pub(super) const NAME: &str = "serve";
+
+const HELP: &str = "SIGTERM and Ctrl-C end it: it stops being ready, finishes requests, and stores what was accepted, \
+within `shutdown.grace`. What is not stored by then is in the journal, for the next start. A second signal ends it at \
+once.";
+const EXAMPLES: &[&str] = &[
+    "event-pipeline serve",
+    "event-pipeline serve --data_dir /var/lib/event-pipeline --log.format json",
+    "event-pipeline serve --config settings.toml --store sqlite:/srv/events.db",
+];
 
 /// Connections that the system accepts before we do.
 const LISTEN_BACKLOG: i32 = 4096;
@@ -28,6 +41,11 @@ const MYSQL_CONNECTIONS_MAX: usize = 4;
 /// The longest that requests may hold up the drain, as a part of the grace: what waits for the
 /// store must not use up the time that storing needs.
 const REQUESTS_PART: u32 = 2;
+
+/// The command.
+pub(super) fn command() -> Command {
+    help::with(Command::new(NAME).about("Runs the service; so does no command at all"), HELP, EXAMPLES)
+}
 
 /// Serves until a signal ends it.
 ///
@@ -83,12 +101,18 @@ pub(super) fn raise_file_limit() {
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = bind(address)?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A socket with that address, which nobody can connect to yet.
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the old connections' last packets to be forgotten.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(LISTEN_BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Not ready ▸ stop accepting ▸ finish requests ▸ drain to the store, all within the grace.

@@ -18,11 +18,15 @@ const SQLITE_FILE: &str = "events.db";
 /// Where the embedded store's file cannot be used.
 pub(super) fn open(target: &Target, data_dir: &Path, mysql_connections: usize) -> anyhow::Result<Arc<dyn Storage>> {
     Ok(match target {
-        Target::Sqlite(None) => Arc::new(Sqlite::open(&data_dir.join(SQLITE_FILE))?),
-        Target::Sqlite(Some(path)) => Arc::new(Sqlite::open(path)?),
+        Target::Sqlite(path) => Arc::new(Sqlite::open(&database(path.as_deref(), data_dir))?),
         Target::MySql(url) => Arc::new(MySql::new(url.clone(), mysql_connections)),
         Target::Discard => Arc::new(Discard::default()),
     })
+}
+
+/// The embedded store's file: the one that was given, or the one in the data directory.
+pub(super) fn database(given: Option<&Path>, data_dir: &Path) -> PathBuf {
+    given.map_or_else(|| data_dir.join(SQLITE_FILE), Path::to_owned)
 }
 
 /// Opens the store that a service uses already, for a command that adds to it: one that was never
@@ -45,8 +49,7 @@ pub(super) fn existing_database(target: &Target, data_dir: &Path) -> anyhow::Res
     let path = match target {
         Target::Discard => bail!("the store `discard` keeps nothing; name the service's store (setting `store`)"),
         Target::MySql(_) => bail!("the store {target} has no file"),
-        Target::Sqlite(None) => data_dir.join(SQLITE_FILE),
-        Target::Sqlite(Some(path)) => path.clone(),
+        Target::Sqlite(path) => database(path.as_deref(), data_dir),
     };
     if !path.exists() {
         bail!("there is no database {}; name the service's store (setting `store`)", path.display());

@@ -77,6 +77,26 @@ impl DataDir {
         Ok(Self { path, identity, _lock: lock })
     }
 
+    /// Whether a process uses the directory at `path`, which must be there. Nothing in it is made or changed,
+    /// and only for a moment could a process that starts find it in use.
+    ///
+    /// # Errors
+    /// [`DataDirError`] where a process that starts would find one, too.
+    pub fn is_in_use(path: &Path) -> Result<bool, DataDirError> {
+        read_identity_of(path)?;
+        let lock = path.join(LOCK);
+        let file = match File::open(&lock) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(io_error("open", &lock)(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(io_error("lock", &lock)(error)),
+        }
+    }
+
     /// The directory, absolute and without links.
     pub fn path(&self) -> &Path {
         &self.path
@@ -106,14 +126,23 @@ fn lock(dir: &Path) -> Result<File, DataDirError> {
 
 /// Reads the identity, or makes one. Called under the lock.
 fn identity(dir: &Path) -> Result<Identity, DataDirError> {
+    if let Some(identity) = read_identity_of(dir)? {
+        return Ok(identity);
+    }
+    let identity = Identity::random().map_err(io_error("make an identity for", dir))?;
+    write_durably(dir, &show_identity(&identity)).map_err(io_error("write", &dir.join(IDENTITY)))?;
+    Ok(identity)
+}
+
+/// The identity, where there is one.
+fn read_identity_of(dir: &Path) -> Result<Option<Identity>, DataDirError> {
     let path = dir.join(IDENTITY);
     match fs::read(&path) {
-        Ok(bytes) => std::str::from_utf8(&bytes).ok().and_then(read_identity).ok_or(DataDirError::Damaged { path }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let identity = Identity::random().map_err(io_error("make an identity for", dir))?;
-            write_durably(dir, &show_identity(&identity)).map_err(io_error("write", &path))?;
-            Ok(identity)
-        }
+        Ok(bytes) => match std::str::from_utf8(&bytes).ok().and_then(read_identity) {
+            Some(identity) => Ok(Some(identity)),
+            None => Err(DataDirError::Damaged { path }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error("read", &path)(error)),
     }
 }

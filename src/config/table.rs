@@ -222,6 +222,7 @@ pub static SETTINGS: &[Setting] = &[
     },
 ];
 
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 impl Setting {
@@ -231,8 +232,20 @@ impl Setting {
         if text.is_empty() { "none".to_owned() } else { text }
     }
 
+    /// Words that may be the value, for shells to complete; where it may be something else too, those that it
+    /// mostly is.
+    pub fn words(&self) -> &'static [&'static str] {
+        match self.key {
+            "store" => &["sqlite", "discard"],
+            "ack" => &["queued", "durable", "stored"],
+            "log.level" => &LOG_LEVELS,
+            "log.format" => &["text", "json"],
+            _ => &[],
+        }
+    }
+
     /// The value as it would be written, without a password.
-    pub(super) fn show(&self, settings: &Settings) -> String {
+    pub fn show(&self, settings: &Settings) -> String {
         (self.show)(settings)
     }
 
@@ -276,12 +289,11 @@ fn origins(text: &str) -> Result<Vec<String>, Problem> {
 }
 
 fn log_level(text: &str) -> Result<String, Problem> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     // A filter takes a lone word for the name of a module, and a slip in a level would silence all.
-    let is_level = |part: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part));
+    let is_level = |part: &str| LOG_LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part));
     let understood = text.split(',').all(|part| is_level(part.trim()) || part.contains(['=', '[']));
     if understood && EnvFilter::try_new(text).is_ok() {
         return Ok(text.to_owned());
     }
-    Err(format!("{} is no level ({}) and no list of directives (MODULE=LEVEL,…)", quoted(text), LEVELS.join(", ")))
+    Err(format!("{} is no level ({}) and no list of directives (MODULE=LEVEL,…)", quoted(text), LOG_LEVELS.join(", ")))
 }

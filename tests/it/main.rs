@@ -5,12 +5,14 @@
 mod kit;
 
 mod bench;
+mod check;
 mod cli;
 mod dashboard;
 mod dead_letters;
 mod durable;
 mod end_to_end;
 mod errors;
+mod help;
 mod journal;
 mod limits;
 mod load;
@@ -20,3 +22,4 @@ mod pages;
 mod prometheus;
 mod shutdown;
 mod tail;
+mod top;

@@ -13,12 +13,12 @@ use std::{
 };
 
 use super::{
-    answer::{self, Head},
-    connection::Connection,
+    answer,
     figures::Figures,
     load::{Amount, Shared},
     request::Request,
 };
+use crate::cli::service::{Connection, Head};
 
 /// Distinct requests of a connection, where memory allows: so many bytes for all connections.
 const RING_MAX: usize = 16;

@@ -6,7 +6,6 @@
 //! `--verify` can look for each acknowledged one in the store.
 
 use std::{
-    io::{self, Write as _},
     net::SocketAddr,
     process::ExitCode,
     time::{Duration, Instant},
@@ -19,23 +18,24 @@ use tokio::signal::unix::{SignalKind, signal};
 
 mod answer;
 mod client;
-mod connection;
 mod figures;
 mod load;
 mod report;
 mod request;
-mod url;
 mod verify;
 
 use self::{
-    connection::Connection,
     figures::Figures,
     load::{Amount, Load, Plan},
     report::{Bar, Report, elapsed},
     request::{EVENTS_MAX, Form},
-    url::Url,
 };
-use super::{USAGE, say, serve};
+use super::{
+    help, say, serve,
+    service::{self, Connection, URL, Url, url_flag},
+    text::tell,
+    usage,
+};
 use crate::{config::Settings, storage::Target};
 
 /// The command's name.
@@ -51,7 +51,6 @@ const IDS: &str = "ids";
 const JSON: &str = "json";
 const RATE: &str = "rate";
 const THREADS: &str = "threads";
-const URL: &str = "url";
 const USERS: &str = "users";
 const VERIFY: &str = "verify";
 
@@ -69,12 +68,12 @@ A closed loop (the default) sends on each connection as soon as the last answer 
 takes at most. An open loop (--rate) sends at a fixed rate whatever the answers do; its latency counts from when a \
 request was due, so that a pause of the service shows in every request that it held up.
 
-Examples:
-  event-pipeline bench
-  event-pipeline bench --rate 50000 --duration 60s --ack stored --json
-  event-pipeline bench --events 1000000 --verify --store mysql://root:testpass@127.0.0.1:3306/eventdb
-
 --verify reads the store that the settings name; give it the service's `store` and `data_dir`.";
+const EXAMPLES: &[&str] = &[
+    "event-pipeline bench",
+    "event-pipeline bench --rate 50000 --duration 60s --ack stored --json",
+    "event-pipeline bench --events 1000000 --verify --store mysql://u:p@db/eventdb",
+];
 
 /// The command.
 pub(super) fn command() -> Command {
@@ -83,11 +82,9 @@ pub(super) fn command() -> Command {
     let number = |name, help, default, range| {
         value(name, "N", help).default_value(default).value_parser(value_parser!(u64).range(range))
     };
-    Command::new(NAME)
-        .about("Sends events as fast as it can, or at a rate, and says what became of them")
-        .after_help(HELP)
-        .args([
-            value(URL, "URL", "The service").default_value("http://127.0.0.1:8080"),
+    let command =
+        Command::new(NAME).about("Sends events as fast as it can, or at a rate, and says what became of them").args([
+            url_flag(),
             number(CONNECTIONS, "Connections", "64", 1..=65_535),
             number(
                 BATCH,
@@ -112,7 +109,8 @@ pub(super) fn command() -> Command {
             number(THREADS, "Threads", "1", 1..=256),
             flag(JSON, "Prints JSON instead of text, and no progress"),
             flag(VERIFY, "Looks afterwards for every acknowledged event in the store"),
-        ])
+        ]);
+    help::with(command, HELP, EXAMPLES)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -140,16 +138,15 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(given: &ArgMatches) -> Result<Self, String> {
+    fn read(given: &ArgMatches, settings: &Settings) -> Result<Self, String> {
         let number = |name: &str| given.get_one::<u64>(name).copied().unwrap_or_default();
         let text = |name: &str| given.get_one::<String>(name).map(String::as_str);
-        let url = text(URL).unwrap_or_default();
         let amount = match given.get_one::<u64>(EVENTS) {
             Some(events) => Amount::Events(*events),
             None => Amount::Time(given.get_one(DURATION).copied().unwrap_or_default()),
         };
         Ok(Self {
-            url: url.parse().map_err(|wrong| format!("--{URL} {url}: {wrong}"))?,
+            url: service::url(given, settings)?,
             connections: number(CONNECTIONS) as usize,
             batch: number(BATCH) as usize,
             rate: number(RATE),
@@ -199,7 +196,7 @@ impl Wanted {
 /// Where nothing could be sent, or the store cannot be read.
 pub(super) fn run(settings: &Settings, given: &ArgMatches) -> anyhow::Result<ExitCode> {
     let run = getrandom::u64().context("the system gives no random number")?;
-    let read = Wanted::read(given).and_then(|wanted| Ok((wanted.form(run, settings)?, wanted)));
+    let read = Wanted::read(given, settings).and_then(|wanted| Ok((wanted.form(run, settings)?, wanted)));
     let (form, wanted) = match read {
         Ok(read) => read,
         Err(wrong) => return Ok(usage(&wrong)),
@@ -224,7 +221,7 @@ pub(super) fn run(settings: &Settings, given: &ArgMatches) -> anyhow::Result<Exi
         let mut report = Report::new(&wanted, &figures, cpu);
         warn(&wanted, &figures);
         if !wanted.as_json {
-            tell(&report.text())?;
+            tell(report.text().trim_end())?;
         }
         let mut code = ExitCode::SUCCESS;
         let mut verified = Ok(());
@@ -244,18 +241,13 @@ pub(super) fn run(settings: &Settings, given: &ArgMatches) -> anyhow::Result<Exi
             });
         }
         if wanted.as_json {
-            tell(&(serde_json::to_string(&report)? + "\n"))?;
+            tell(&serde_json::to_string(&report)?)?;
         } else if let Some(found) = &report.verify {
-            tell(&(report::verified(found) + "\n"))?;
+            tell(&report::verified(found))?;
         }
         verified.context("cannot verify")?;
         Ok(code)
     })
-}
-
-fn usage(wrong: &str) -> ExitCode {
-    say(&format!("error: {wrong}\n"));
-    ExitCode::from(USAGE)
 }
 
 /// The addresses of a service that can be connected to.
@@ -338,10 +330,4 @@ fn warn(wanted: &Wanted, figures: &Figures) {
             wanted.rate
         ));
     }
-}
-
-/// Tells the result, on standard output.
-fn tell(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }

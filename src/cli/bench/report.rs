@@ -15,6 +15,7 @@ use super::{
     load::Amount,
     verify::{LOST_NAMED_MAX, Verified},
 };
+use crate::cli::text::grouped;
 
 const MICROS_A_MILLI: f64 = 1000.0;
 const BAR: &str = "{bar:24} {msg}";
@@ -215,19 +216,6 @@ pub(super) fn verified(verified: &Verified) -> String {
     text
 }
 
-/// `1234567` as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Three digits behind the point: what was measured is no more exact.
 fn rounded(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
@@ -236,16 +224,4 @@ fn rounded(number: f64) -> f64 {
 /// For how long something has gone on.
 pub(super) fn elapsed(since: Option<Instant>) -> Duration {
     since.map_or(Duration::ZERO, |since| since.elapsed())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_threes() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

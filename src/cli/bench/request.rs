@@ -6,8 +6,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::url::Url;
-use crate::event::{EventType, Micros, Source};
+use crate::{
+    cli::service::Url,
+    event::{EventType, Micros, Source},
+};
 
 /// The first number of a run, so that all have as many digits without a zero in front.
 pub(super) const NUMBER_FIRST: u64 = 1_000_000_000;

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{
-    connection::Connection,
-    report::{Bar, grouped},
-    request::NUMBER_FIRST,
-    url::Url,
-};
+use super::{report::Bar, request::NUMBER_FIRST};
 use crate::{
-    cli::{store, storing::patiently},
+    cli::{
+        service::{Connection, Url},
+        store,
+        storing::patiently,
+        text::grouped,
+    },
     config::Settings,
     event::Micros,
     storage::{MySql, RowById, SqliteView, StoreError, Target},
@@ -119,11 +119,10 @@ async fn settle(url: &Url, addresses: &[SocketAddr], bar: &Bar) -> anyhow::Resul
         current_queue_depth: u64,
     }
     let failed = || format!("cannot ask {} for /metrics", url.as_str());
-    let request = format!("{}\r\n", url.head("GET", "/metrics"));
     let mut connection = Connection::open(addresses).await.with_context(failed)?;
     let (mut least, mut since) = (u64::MAX, Instant::now());
     loop {
-        let (_, body) = connection.exchange(request.as_bytes()).await.with_context(failed)?;
+        let (_, body) = connection.get(url, "/metrics").await.with_context(failed)?;
         let metrics: Metrics = serde_json::from_slice(body).with_context(failed)?;
         let depth = metrics.current_queue_depth;
         if depth == 0 {

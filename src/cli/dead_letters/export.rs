@@ -12,6 +12,7 @@ use anyhow::Context as _;
 
 use super::{Selection, counted, letter, read};
 use crate::{
+    cli::text::tell,
     http,
     storage::dead_letters::{Entry, History},
 };
@@ -45,7 +46,7 @@ pub(super) fn run(
     let mut out = io::BufWriter::new(&new);
     let events = write(&mut out, &history, &selected, limits).with_context(failed)?;
     out.flush().and_then(|()| new.sync_all()).with_context(failed)?;
-    super::tell(&format!("wrote the events of {} to {}", counted(events), output.display()))?;
+    tell(&format!("wrote the events of {} to {}", counted(events), output.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,8 +9,9 @@ use std::{
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{Selection, counted, letter, read, tell};
+use super::{Selection, counted, letter, read};
 use crate::{
+    cli::text::{printable, tell},
     event::Civil,
     storage::dead_letters::{DeadLetter, Entry},
 };
@@ -103,30 +104,4 @@ fn row(out: &mut impl Write, entry: &Entry, letter: &DeadLetter) -> io::Result<(
 fn columns(out: &mut impl Write, texts: [&str; 8]) -> io::Result<()> {
     let [failed_at, id, state, reason, code, kind, user, detail] = texts;
     writeln!(out, "{failed_at:19}  {id:36}  {state:9}  {reason:17}  {code:17}  {kind:11}  {user:20}  {detail}")
-}
-
-/// The text, shortened, and without what would move a terminal's cursor or turn its text around:
-/// clients and servers wrote it.
-pub(in crate::cli) fn printable(text: &str, chars_max: usize) -> String {
-    let is_unsafe = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut shown: String = text.chars().take(chars_max).map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
-    if text.chars().nth(chars_max).is_some() {
-        shown.pop();
-        shown.push('…');
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_text_is_shortened_and_cannot_drive_a_terminal() {
-        assert_eq!(printable("zoë", 3), "zoë");
-        assert_eq!(printable("four", 3), "fo…");
-        assert_eq!(printable("a\x1b[2J\r\n\u{202e}b", 20), "a [2J   b");
-    }
 }

@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashSet,
-    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -18,9 +17,11 @@ mod export;
 mod list;
 mod retry;
 
-pub(super) use list::printable;
-
 use crate::{
+    cli::{
+        help,
+        text::{tell, unless_reader_left},
+    },
     config::Settings,
     event::Micros,
     storage::{
@@ -39,6 +40,23 @@ const JSON: &str = "json";
 const LIMIT: &str = "limit";
 const OUTPUT: &str = "output";
 const YES: &str = "yes";
+
+const LIST_EXAMPLES: &[&str] = &[
+    "event-pipeline dead-letters list",
+    "event-pipeline dead-letters list --code 1406 --limit 20 --json | jq .detail",
+];
+const EXPORT_EXAMPLES: &[&str] = &[
+    "event-pipeline dead-letters export --output refused.jsonl",
+    "event-pipeline dead-letters export --id 0199d1c4-7afe-726c-9c63-240a6e206a82",
+];
+const RETRY_HELP: &str = "It stores by itself, beside a running service too, whose counters do not move. A row that \
+the store refuses again stays open.";
+const RETRY_EXAMPLES: &[&str] =
+    &["event-pipeline dead-letters retry --all", "event-pipeline dead-letters retry --code 1406 --json"];
+const DISCARD_EXAMPLES: &[&str] = &[
+    "event-pipeline dead-letters discard --id 0199d1c4-7afe-726c-9c63-240a6e206a82",
+    "event-pipeline dead-letters discard --code processing_failed --yes",
+];
 
 /// Marks that are appended with one write.
 const MARKS_AT_ONCE: usize = 4096;
@@ -67,33 +85,32 @@ pub(super) fn command() -> Command {
         .value_parser(value_parser!(PathBuf))
         .help("Writes to this new file instead of standard output");
     let yes = flag(YES, "Confirms it; needed unless single ids are named").required_unless_present(ID);
-    Command::new(NAME)
+    let list = Command::new("list").about("Shows the open dead letters").args([
+        flag(ALL, "Those that are resolved, too"),
+        limit,
+        ids.clone(),
+        code.clone(),
+        json.clone(),
+    ]);
+    let export = Command::new("export")
+        .about("Writes the events as they were sent: each line is a body for POST /events/batch")
+        .args([output, ids.clone(), code.clone()]);
+    let retry = Command::new("retry")
+        .about("Stores the refused rows, and resolves those that the store takes now")
+        .args([all.clone(), ids.clone(), code.clone(), json])
+        .group(which.clone());
+    let discard = Command::new("discard")
+        .about("Resolves dead letters without storing them")
+        .args([all, ids, code, yes])
+        .group(which);
+    let command = Command::new(NAME)
         .about("Shows, stores after all, or gives up the events that were refused for good")
         .subcommand_required(true)
-        .subcommand(Command::new("list").about("Shows the open dead letters").args([
-            flag(ALL, "Those that are resolved, too"),
-            limit,
-            ids.clone(),
-            code.clone(),
-            json.clone(),
-        ]))
-        .subcommand(
-            Command::new("export")
-                .about("Writes the events as they were sent: each line is a body for POST /events/batch")
-                .args([output, ids.clone(), code.clone()]),
-        )
-        .subcommand(
-            Command::new("retry")
-                .about("Stores the refused rows, and resolves those that the store takes now")
-                .args([all.clone(), ids.clone(), code.clone(), json])
-                .group(which.clone()),
-        )
-        .subcommand(
-            Command::new("discard")
-                .about("Resolves dead letters without storing them")
-                .args([all, ids, code, yes])
-                .group(which),
-        )
+        .subcommand(help::with(list, "", LIST_EXAMPLES))
+        .subcommand(help::with(export, "", EXPORT_EXAMPLES))
+        .subcommand(help::with(retry, RETRY_HELP, RETRY_EXAMPLES))
+        .subcommand(help::with(discard, "", DISCARD_EXAMPLES));
+    help::with(command, "", &[LIST_EXAMPLES[0], RETRY_EXAMPLES[0]])
 }
 
 /// Runs one of its commands.
@@ -111,11 +128,7 @@ pub(super) fn run(settings: &Settings, given: &ArgMatches) -> anyhow::Result<Exi
         "retry" => retry::run(file, &selection, settings, given.get_flag(JSON)),
         _ => discard(file, &selection),
     };
-    ended.or_else(|error| match error.root_cause().downcast_ref::<io::Error>() {
-        // Whoever read it, such as `head`, has seen enough.
-        Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        _ => Err(error),
-    })
+    unless_reader_left(ended)
 }
 
 /// The file of dead letters, `None` where there never was one.
@@ -178,11 +191,6 @@ impl Selection {
 
 fn letter(history: &History, entry: &Entry) -> anyhow::Result<Option<DeadLetter>> {
     history.letter(entry).context("cannot read the file of dead letters")
-}
-
-/// Tells the result, on standard output.
-fn tell(line: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
 }
 
 /// `3 dead letters`, `1 dead letter`.

@@ -9,11 +9,12 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Selection, counted, letter, nothing, read, tell};
+use super::{Selection, counted, letter, nothing, read};
 use crate::{
     cli::{
         store,
         storing::{Outcome, store_batch},
+        text::tell,
     },
     config::Settings,
     event::Micros,

@@ -12,8 +12,9 @@ use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
 
-use super::{counted, tell};
+use super::counted;
 use crate::{
+    cli::text::tell,
     event::{Civil, Micros},
     journal::{Inspection, LaneFigures, Passed, Record, SegmentFigures, SegmentState, View},
 };

@@ -3,11 +3,7 @@
 //! The journal is read beside a running service, whose lock on the data directory is left alone;
 //! nothing in it is changed.
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -16,6 +12,7 @@ mod inspect;
 mod replay;
 
 use crate::{
+    cli::{help, text::unless_reader_left},
     config::Settings,
     event::Micros,
     journal::{View, fs::Disk},
@@ -33,25 +30,23 @@ const SINCE: &str = "since";
 const UNSTORED: &str = "unstored";
 const UNTIL: &str = "until";
 
-/// Ends the help of its commands.
-const INSPECT_HELP: &str =
-    "It only reads, and works beside a running service. Watermarks are written every half second: \
-what was stored a moment ago is still shown as not stored.
-
-Examples:
-  event-pipeline journal inspect
-  event-pipeline journal inspect --records --unstored | jq -r .user_id | sort | uniq -c
-  event-pipeline journal inspect --records --segment 7";
+const INSPECT_HELP: &str = "It only reads, and works beside a running service. Watermarks are written every half second: \
+what was stored a moment ago is still shown as not stored.";
+const INSPECT_EXAMPLES: &[&str] = &[
+    "event-pipeline journal inspect",
+    "event-pipeline journal inspect --records --unstored | jq -r .user_id",
+    "event-pipeline journal inspect --records --segment 7",
+];
 const REPLAY_HELP: &str = "For a store that forgot rows it had acknowledged: a crash of a server that does not sync \
 every commit, a replica that was behind and took over, a backup that was put back. The journal keeps what is stored \
 for `journal.keep`, up to `journal.keep_bytes`. A row that is there already is left as it is, so that replaying twice, \
 or too much, does no harm. It works beside a running service, and stores without it.
 
-TIME is RFC 3339, such as 2026-01-15T10:30:00Z; AGE counts back from now, such as 10m, 90s or 2h.
-
-Examples:
-  event-pipeline journal replay --since 10m --dry-run
-  event-pipeline journal replay --since 2026-01-15T10:30:00Z --until 2026-01-15T10:40:00Z";
+TIME is RFC 3339, such as 2026-01-15T10:30:00Z; AGE counts back from now, such as 10m, 90s or 2h.";
+const REPLAY_EXAMPLES: &[&str] = &[
+    "event-pipeline journal replay --since 10m --dry-run",
+    "event-pipeline journal replay --since 2026-01-15T10:30:00Z --until 10m",
+];
 
 /// The command and its own commands.
 pub(super) fn command() -> Command {
@@ -65,31 +60,26 @@ pub(super) fn command() -> Command {
         .value_parser(value_parser!(u64).range(1..))
         .requires(RECORDS)
         .help("Only those of this segment");
-    Command::new(NAME)
+    let inspect = Command::new("inspect").about("Shows segments and lanes, and what is not stored yet").args([
+        flag(JSON, "Prints one JSON document instead of text").conflicts_with(RECORDS),
+        flag(RECORDS, "Prints the records instead, the oldest segment's first, each a line of JSON"),
+        segment,
+        flag(UNSTORED, "Only those that are not stored yet").requires(RECORDS),
+    ]);
+    let replay = Command::new("replay")
+        .about("Stores every event that was received in a range of time and is still in the journal")
+        .args([
+            moment(SINCE, "Only events received at this time or later"),
+            moment(UNTIL, "Only events received before this time"),
+            flag(DRY_RUN, "Stores nothing; says how many are missing in the store"),
+            flag(JSON, "Prints JSON instead of text"),
+        ]);
+    let command = Command::new(NAME)
         .about("Shows what the journal holds, and stores a range of it once more")
         .subcommand_required(true)
-        .subcommand(
-            Command::new("inspect")
-                .about("Shows segments and lanes, and what is not stored yet")
-                .after_help(INSPECT_HELP)
-                .args([
-                    flag(JSON, "Prints one JSON document instead of text").conflicts_with(RECORDS),
-                    flag(RECORDS, "Prints the records instead, the oldest segment's first, each a line of JSON"),
-                    segment,
-                    flag(UNSTORED, "Only those that are not stored yet").requires(RECORDS),
-                ]),
-        )
-        .subcommand(
-            Command::new("replay")
-                .about("Stores every event that was received in a range of time and is still in the journal")
-                .after_help(REPLAY_HELP)
-                .args([
-                    moment(SINCE, "Only events received at this time or later"),
-                    moment(UNTIL, "Only events received before this time"),
-                    flag(DRY_RUN, "Stores nothing; says how many are missing in the store"),
-                    flag(JSON, "Prints JSON instead of text"),
-                ]),
-        )
+        .subcommand(help::with(inspect, INSPECT_HELP, INSPECT_EXAMPLES))
+        .subcommand(help::with(replay, REPLAY_HELP, REPLAY_EXAMPLES));
+    help::with(command, "", &[INSPECT_EXAMPLES[0], REPLAY_EXAMPLES[0]])
 }
 
 /// Runs one of its commands.
@@ -106,17 +96,12 @@ pub(super) fn run(settings: &Settings, given: &ArgMatches) -> anyhow::Result<Exi
         _ => {
             let range = replay::Range { since: given.get_one(SINCE).copied(), until: given.get_one(UNTIL).copied() };
             if range.is_empty() {
-                super::say(&format!("error: --{SINCE} is not before --{UNTIL}\n"));
-                return Ok(ExitCode::from(super::USAGE));
+                return Ok(super::usage(&format!("--{SINCE} is not before --{UNTIL}")));
             }
             replay::run(&view(settings)?, range, settings, given.get_flag(DRY_RUN), given.get_flag(JSON))
         }
     };
-    ended.or_else(|error| match error.root_cause().downcast_ref::<io::Error>() {
-        // Whoever read it, such as `head`, has seen enough.
-        Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        _ => Err(error),
-    })
+    unless_reader_left(ended)
 }
 
 fn dir(settings: &Settings) -> PathBuf {
@@ -146,11 +131,6 @@ fn moment(text: &str) -> Result<Micros, String> {
         Err(_) if text.contains('-') => Micros::parse_any_rfc3339(text).map_err(|error| error.to_string()),
         Err(_) => Err(wrong()),
     }
-}
-
-/// Tells the result, on standard output.
-fn tell(line: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
 }
 
 /// `3 events`, `1 event`.

@@ -12,12 +12,12 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::{counted, inspect::warn, tell};
+use super::{counted, inspect::warn};
 use crate::{
     cli::{
-        dead_letters::printable,
         store,
         storing::{Outcome, patiently, store_batch},
+        text::{printable, tell},
     },
     config::Settings,
     event::Micros,

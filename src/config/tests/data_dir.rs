@@ -32,6 +32,20 @@ fn one_process_uses_it_at_a_time() {
 }
 
 #[test]
+fn whether_it_is_in_use_is_told_without_a_trace() {
+    let parent = TempDir::new().unwrap();
+    let is_in_use = || DataDir::is_in_use(parent.path()).unwrap();
+    assert!(!is_in_use());
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    let opened = DataDir::open(parent.path()).unwrap();
+    assert!(is_in_use() && is_in_use());
+    drop(opened);
+    assert!(!is_in_use());
+    fs::write(parent.path().join("identity"), "1 0").unwrap();
+    assert!(matches!(DataDir::is_in_use(parent.path()), Err(DataDirError::Damaged { .. })));
+}
+
+#[test]
 fn a_link_to_it_does_not_get_around_the_lock() {
     let parent = TempDir::new().unwrap();
     let (real, link) = (parent.path().join("real"), parent.path().join("link"));

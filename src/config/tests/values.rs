@@ -64,6 +64,18 @@ fn every_setting_changes_what_is_shown_of_it_and_nothing_else() {
 }
 
 #[test]
+fn words_that_shells_complete_are_values() {
+    let with_words: Vec<_> = SETTINGS.iter().filter(|setting| !setting.words().is_empty()).collect();
+    assert!(with_words.len() >= 4, "{with_words:?}");
+    for setting in with_words {
+        for word in setting.words() {
+            assert_eq!(setting.show(&flag(setting.key, word).unwrap()), *word, "{}", setting.key);
+        }
+        assert!(setting.words().contains(&setting.default_text().as_str()), "{}", setting.key);
+    }
+}
+
+#[test]
 fn numbers_sizes_and_durations_are_read_as_people_write_them() {
     assert_eq!(flag("batch.max_events", "20_000").unwrap().pipeline.batch.max_events, 20_000);
     assert_eq!(flag("http.max_body_bytes", "64KiB").unwrap().http.max_body_bytes, 65_536);

@@ -64,7 +64,7 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
     if let Some(index) = firsts.iter().find(|index| bytes(batch, **index) > session.packet_bytes_max) {
         return Err(too_large(*index, bytes(batch, *index), session.packet_bytes_max));
     }
-    let chunks = split(batch, &firsts, (session.packet_bytes_max / 2).min(STATEMENT_BYTES_MAX));
+    let chunks = split(batch, &firsts, statement_bytes_max(session.packet_bytes_max));
     let found = if let [(statements, rows)] = chunks.as_slice() {
         single(session, batch, statements, rows).await?
     } else {
@@ -83,6 +83,11 @@ pub(super) async fn insert(session: &mut Session, batch: &Batch, range: Range<us
     }
     duplicates.sort_unstable();
     Ok(Stored { duplicates })
+}
+
+/// How long a statement may be that has more than one row, where the server reads packets of `packet_bytes_max`.
+pub(super) fn statement_bytes_max(packet_bytes_max: usize) -> usize {
+    (packet_bytes_max / 2).min(STATEMENT_BYTES_MAX)
 }
 
 /// Cuts rows into statements: each as large as its shape and its bytes allow.

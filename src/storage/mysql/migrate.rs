@@ -42,17 +42,24 @@ struct Column {
     is_required: bool,
 }
 
-/// Creates or checks the table.
-pub(super) async fn migrate(session: &mut Session) -> Result<Migration, Verdict> {
+/// Checks the table; false where there is none.
+pub(super) async fn is_there(session: &mut Session) -> Result<bool, Verdict> {
     let columns = columns(session).await?;
     if !columns.is_empty() {
         examine(session, &columns).await?;
+    }
+    Ok(!columns.is_empty())
+}
+
+/// Creates or checks the table.
+pub(super) async fn migrate(session: &mut Session) -> Result<Migration, Verdict> {
+    if is_there(session).await? {
         return Ok(Migration::Unchanged);
     }
     if let Err(error) = session.conn.query_drop(schema::MYSQL).await {
         return Err(session.judge(&error));
     }
-    let columns = self::columns(session).await?;
+    let columns = columns(session).await?;
     examine(session, &columns).await?;
     Ok(Migration::Created)
 }

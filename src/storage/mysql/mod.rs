@@ -23,10 +23,12 @@ mod insert;
 mod migrate;
 mod page;
 mod pool;
+mod probe;
 mod query;
 mod url;
 
 pub use page::statements as page_statements;
+pub use probe::{Cluster, ServerFacts};
 pub use url::MySqlUrl;
 
 /// The store on MySQL or MariaDB.
@@ -48,6 +50,16 @@ impl MySql {
     pub fn with_timeout(mut self, call: Duration) -> Self {
         self.pool.set_timeout(call);
         self
+    }
+
+    /// What each server of the URL says of itself, by its host and port; nothing is made or changed there.
+    pub async fn examine(&self) -> Vec<(String, Result<ServerFacts, StoreError>)> {
+        let mut examined = Vec::new();
+        for (index, host) in self.pool.url().hosts.iter().enumerate() {
+            let facts = async { self.pool.take_from(index).await?.run(|session| probe::facts(session).boxed()).await };
+            examined.push((host.to_string(), facts.await));
+        }
+        examined
     }
 
     /// The next rows, `rows_max` at most, whose ids lie behind `after` and not behind `until`, in

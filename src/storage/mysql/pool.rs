@@ -92,16 +92,7 @@ impl Pool {
 
     /// A connection for one call: an idle one, or a new one to the first host that lets us in.
     pub(super) async fn take(&self, purpose: Purpose) -> Result<Lease<'_>, StoreError> {
-        let permits = match purpose {
-            Purpose::Store => &self.stores,
-            Purpose::Read => &self.reads,
-            Purpose::Page => &self.pages,
-        };
-        let busy = || timed_out("every connection to the store is in use", Progress::Nothing).error;
-        let permit = match timeout(self.call_timeout, permits.acquire()).await {
-            Ok(permit) => permit.map_err(|_| busy())?,
-            Err(_) => return Err(busy()),
-        };
+        let permit = self.permit(purpose).await?;
         let lease = |session| Lease { pool: self, session: Some(session), _permit: permit };
         loop {
             // In a statement of its own: the lock must not be held over a wait.
@@ -119,6 +110,32 @@ impl Pool {
         Ok(lease(self.connect().await?))
     }
 
+    /// A new connection to the host at that place in the URL, and to no other.
+    pub(super) async fn take_from(&self, host: usize) -> Result<Lease<'_>, StoreError> {
+        let permit = self.permit(Purpose::Read).await?;
+        Ok(Lease { pool: self, session: Some(self.open(host).await?), _permit: permit })
+    }
+
+    async fn permit(&self, purpose: Purpose) -> Result<SemaphorePermit<'_>, StoreError> {
+        let permits = match purpose {
+            Purpose::Store => &self.stores,
+            Purpose::Read => &self.reads,
+            Purpose::Page => &self.pages,
+        };
+        let busy = || timed_out("every connection to the store is in use", Progress::Nothing).error;
+        match timeout(self.call_timeout, permits.acquire()).await {
+            Ok(permit) => permit.map_err(|_| busy()),
+            Err(_) => Err(busy()),
+        }
+    }
+
+    async fn open(&self, host: usize) -> Result<Session, StoreError> {
+        match timeout(self.connect_timeout, open(self.options[host].clone(), host)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(timed_out("no connection within the time limit", Progress::Nothing).error),
+        }
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
         // Nothing that holds the lock can panic halfway through a change.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
@@ -130,11 +147,7 @@ impl Pool {
         let mut failures = Vec::new();
         for turn in 0..self.options.len() {
             let host = (first + turn) % self.options.len();
-            let opened = match timeout(self.connect_timeout, open(self.options[host].clone(), host)).await {
-                Ok(opened) => opened,
-                Err(_) => Err(timed_out("no connection within the time limit", Progress::Nothing).error),
-            };
-            match opened {
+            match self.open(host).await {
                 Ok(session) => {
                     self.host.store(host, Ordering::Relaxed);
                     let host = &self.url.hosts[host];

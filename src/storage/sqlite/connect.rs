@@ -101,6 +101,14 @@ impl Database {
         Self::opened(path, OpenFlags::SQLITE_OPEN_READ_ONLY, |_, _| Ok(()))
     }
 
+    /// A connection that could write, and does not: as it closes, nothing of a log stays behind.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file is no database or cannot be written.
+    pub(super) fn to_look(path: &Path) -> Result<Self, StoreError> {
+        Self::opened(path, OpenFlags::SQLITE_OPEN_READ_WRITE, refuse_read_only)
+    }
+
     fn opened(
         path: &Path,
         mode: OpenFlags,
@@ -159,6 +167,15 @@ fn set_up_writer(connection: &Connection, path: &Path) -> Result<(), StoreError>
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |_| Ok(())).map_err(failed)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(failed)
+}
+
+/// A file that may not be written is opened all the same.
+fn refuse_read_only(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    if !connection.is_readonly("main").map_err(|error| classify(&error, path, None))? {
+        return Ok(());
+    }
+    let message = format!("the database {} cannot be written; let the service's user write to it", path.display());
+    Err(StoreError::Misconfigured { code: "SQLITE_READONLY".into(), message })
 }
 
 fn open(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {

@@ -29,6 +29,7 @@ mod writer;
 
 pub use self::view::SqliteView;
 use self::{
+    connect::Database,
     reader::Reader,
     writer::{Job, Message, Writer},
 };
@@ -69,6 +70,15 @@ impl Sqlite {
         })?;
         let page_turn = Arc::new(Semaphore::new(1));
         Ok(Self { queue: Some(queue), thread: Some(thread), reader, page_reader, page_turn })
+    }
+
+    /// Whether the database at `path`, which must be there, has the table, which is checked. Beside a service
+    /// or without one, nothing is made or changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file is no database or cannot be written, or rows do not fit its table.
+    pub fn has_table(path: &Path) -> Result<bool, StoreError> {
+        table::is_there(Database::to_look(path)?.in_place()?, path)
     }
 
     fn send(&self, message: Message) -> Result<(), StoreError> {

@@ -23,6 +23,21 @@ struct Column {
     demanded: bool,
 }
 
+/// Checks the table; false where there is none.
+///
+/// # Errors
+/// [`StoreError::Misconfigured`] where rows do not fit the table that is there.
+pub(super) fn is_there(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    let columns = columns(connection).map_err(|error| classify(&error, path, None))?;
+    if columns.is_empty() {
+        return Ok(false);
+    }
+    check(&columns, path)?;
+    // What the columns do not show, such as an id that is no key, shows here.
+    insert::prepare(connection, path)?;
+    Ok(true)
+}
+
 /// Creates the table with its indexes, or checks the one that is there.
 ///
 /// # Errors
@@ -30,16 +45,13 @@ struct Column {
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Migration, StoreError> {
     let failed = |error: rusqlite::Error| classify(&error, path, None);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let before = columns(&transaction).map_err(failed)?;
-    let migration = if before.is_empty() {
-        transaction.execute_batch(schema::SQLITE).map_err(failed)?;
-        Migration::Created
-    } else {
-        check(&before, path)?;
+    let migration = if is_there(&transaction, path)? {
         Migration::Unchanged
+    } else {
+        transaction.execute_batch(schema::SQLITE).map_err(failed)?;
+        insert::prepare(&transaction, path)?;
+        Migration::Created
     };
-    // What the columns do not show, such as an id that is no key, shows here.
-    insert::prepare(&transaction, path)?;
     transaction.commit().map_err(failed)?;
     Ok(migration)
 }

@@ -6,6 +6,7 @@ pub(crate) mod conformance;
 pub(crate) mod events;
 pub(crate) mod server;
 pub(crate) mod store;
+pub(crate) mod terminal;
 
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::answer::Head;
+use super::{Head, Url};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ const READ_BYTES: usize = 16 << 10;
 
 /// A connection that is kept alive.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::cli) struct Connection {
     stream: TcpStream,
     /// What was read and belongs to no answer yet.
     buffer: Vec<u8>,
@@ -27,7 +27,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects to the first of the addresses that answers.
-    pub(super) async fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
+    pub(in crate::cli) async fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
         let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(addresses)).await {
             Ok(stream) => stream?,
             Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within 5 s")),
@@ -36,11 +36,19 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(READ_BYTES), answered: 0 })
     }
 
+    /// Asks for a resource; the body of the answer is valid until the next.
+    ///
+    /// # Errors
+    /// As [`Connection::exchange`].
+    pub(in crate::cli) async fn get(&mut self, url: &Url, path: &str) -> io::Result<(Head, &[u8])> {
+        self.exchange(format!("{}\r\n", url.head("GET", path)).as_bytes()).await
+    }
+
     /// Sends a request and reads the answer to it, whose body is valid until the next.
     ///
     /// # Errors
     /// Where the connection broke, or the answer is none; the connection is of no use then.
-    pub(super) async fn exchange(&mut self, request: &[u8]) -> io::Result<(Head, &[u8])> {
+    pub(in crate::cli) async fn exchange(&mut self, request: &[u8]) -> io::Result<(Head, &[u8])> {
         self.stream.write_all(request).await?;
         self.buffer.drain(..self.answered);
         self.answered = 0;

@@ -9,7 +9,7 @@ const PORT: u16 = 80;
 
 /// The URL of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
+pub(in crate::cli) struct Url {
     /// As it was given.
     text: String,
     /// Host and port as the header `Host` has them.
@@ -54,17 +54,17 @@ impl FromStr for Url {
 
 impl Url {
     /// As it was given.
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::cli) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// A request's first line and the header `Host`.
-    pub(super) fn head(&self, method: &str, path: &str) -> String {
+    pub(in crate::cli) fn head(&self, method: &str, path: &str) -> String {
         format!("{method} {}{path} HTTP/1.1\r\nHost: {}\r\n", self.base, self.authority)
     }
 
     /// The addresses that the host has.
-    pub(super) async fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+    pub(in crate::cli) async fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
         Ok(lookup_host((self.host.as_str(), self.port)).await?.collect())
     }
 }
