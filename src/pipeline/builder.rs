@@ -7,6 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::sync::{Barrier, Semaphore, watch};
 
@@ -181,7 +182,8 @@ impl Builder {
         let store = Arc::new(StoreAccess {
             storage: self.storage,
             dead_letters,
-            state: StoreState::new(self.store_name),
+            state: StoreState::new(self.store_name, Arc::clone(&metrics)),
+            batch: ArcSwap::from_pointee(self.options.batch),
             lookups: Semaphore::new(LOOKUPS_MAX),
             prepared: watch::Sender::new(false),
         });
@@ -212,7 +214,6 @@ impl Builder {
                 processor: Arc::clone(&self.processor),
                 store: Arc::clone(&store),
                 metrics: Arc::clone(&metrics),
-                options: self.options.batch,
                 former_stored: Arc::clone(&former_stored),
             };
             flushers.push(runtime.spawn(flusher.run()));
