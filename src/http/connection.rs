@@ -17,7 +17,7 @@ use super::{
     context::{ConnectionSlot, IngestThread},
     problem::Problem,
     progress::{Phase, Progress, Watched},
-    route,
+    refusal, route,
 };
 
 /// Most header fields of a request: more are answered 431.
@@ -76,7 +76,7 @@ enum End {
 
 /// Drives a connection to its end.
 pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: ConnectionSlot) {
-    let progress = Rc::new(Progress::new());
+    let progress = Rc::new(Progress::new(thread.terms()));
     let read_bytes_max = if slot.count() > VERY_MANY { READ_BYTES_OF_MANY } else { usize::MAX };
     let io = TokioIo::new(Watched { socket, progress: Rc::clone(&progress), read_bytes_max });
     let handler = Handler { thread: Rc::clone(&thread), progress: Rc::clone(&progress) };
@@ -91,14 +91,14 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(io, handler);
 
-    let end = drive(&mut conn, &progress, &thread, &slot).await;
+    let end = drive(&mut conn, &progress, &slot).await;
     let mut socket = conn.into_parts().io.into_inner().socket;
     match end {
         End::Idle => return,
         End::Done => {}
         End::SlowHead => {
             let problem = Problem::timeout("the head of the request did not arrive in time");
-            if !matches!(timeout(LINGER, socket.write_all(&problem.into_raw())).await, Ok(Ok(()))) {
+            if !matches!(timeout(LINGER, socket.write_all(&refusal::unread(problem))).await, Ok(Ok(()))) {
                 return;
             }
         }
@@ -106,9 +106,9 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
     close_gently(&mut socket).await;
 }
 
-async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot: &ConnectionSlot) -> End {
-    let options = thread.options();
-    let mut clock = Box::pin(sleep_until(tokio::time::Instant::now() + options.idle_timeout));
+async fn drive(conn: &mut Conn, progress: &Progress, slot: &ConnectionSlot) -> End {
+    let idle_timeout = progress.terms().options.idle_timeout;
+    let mut clock = Box::pin(sleep_until(tokio::time::Instant::now() + idle_timeout));
     let mut told_to_stop = false;
     poll_fn(|cx| {
         slot.wake_on_stop(cx.waker());
@@ -133,7 +133,7 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
             }
             // A deadline moves back when a head begins (seldom: most come whole), and forward with
             // each request; the clock is set anew for the former, and when it went off too soon.
-            let deadline = progress.deadline(options);
+            let deadline = progress.deadline();
             if deadline.is_some_and(|deadline| deadline < clock.deadline()) {
                 clock.as_mut().reset(deadline.unwrap_or_else(tokio::time::Instant::now));
             }
@@ -145,7 +145,10 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
                 Some(deadline) if deadline > now => clock.as_mut().reset(deadline),
                 Some(_) if progress.phase() == Phase::Head => return Poll::Ready(End::SlowHead),
                 Some(_) => return Poll::Ready(End::Idle),
-                None => clock.as_mut().reset(now + options.header_timeout.min(options.idle_timeout)),
+                None => {
+                    let options = &progress.terms().options;
+                    clock.as_mut().reset(now + options.header_timeout.min(options.idle_timeout));
+                }
             }
         }
     })

@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::Options;
+use super::terms::{SharedTerms, ThreadTerms};
 use crate::{
     pipeline::{Intake, Pipeline},
     sync::Padded,
@@ -33,7 +33,7 @@ const BODY_BUFFER_BYTES_KEPT: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) pipeline: Pipeline,
-    pub(super) options: Options,
+    pub(super) terms: SharedTerms,
     /// Shutdown has begun: not ready any more.
     pub(super) draining: AtomicBool,
 }
@@ -42,6 +42,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct IngestThread {
     shared: Arc<Shared>,
+    terms: Rc<ThreadTerms>,
     intake: RefCell<Intake>,
     flush: Notify,
     body_bytes: Cell<usize>,
@@ -54,8 +55,10 @@ pub(super) struct IngestThread {
 impl IngestThread {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let intake = RefCell::new(shared.pipeline.intake());
+        let terms = Rc::new(ThreadTerms::new(Arc::clone(&shared.terms)));
         Self {
             shared,
+            terms,
             intake,
             flush: Notify::new(),
             body_bytes: Cell::new(0),
@@ -64,8 +67,9 @@ impl IngestThread {
         }
     }
 
-    pub(super) fn options(&self) -> &Options {
-        &self.shared.options
+    /// On what terms requests are served.
+    pub(super) fn terms(&self) -> Rc<ThreadTerms> {
+        Rc::clone(&self.terms)
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {

@@ -11,6 +11,9 @@
 //! - No input leads to another 5xx than 503. A panic in a handler is a 500 and costs that one
 //!   request.
 //! - An ingest thread never blocks and takes no lock but that of its own histogram.
+//! - A request is served on the terms with which it began, all of them, also where they change meanwhile.
+//! - Every answer to a request with an `X-Request-Id` has it too, and so has every problem; what is logged of
+//!   a request names it.
 //!
 //! This layer talks to the stores through [`Pipeline`](crate::pipeline::Pipeline) only.
 
@@ -27,9 +30,15 @@ mod options;
 mod problem;
 mod progress;
 mod query;
+mod refusal;
+mod request_id;
 mod route;
 mod taken;
+mod terms;
 mod thread;
 
-pub use listener::Server;
+#[cfg(test)]
+mod tests;
+
+pub use listener::{Pulse, Server};
 pub use options::Options;
