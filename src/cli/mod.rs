@@ -14,16 +14,18 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::config::{SETTINGS, Settings};
+use crate::config::{SETTINGS, Source};
 
 mod bench;
 mod dead_letters;
 mod journal;
 mod logging;
 mod migrate;
+mod reload;
 mod serve;
 mod store;
 mod storing;
+mod supervisor;
 
 /// Wrong usage or settings.
 const USAGE: u8 = 2;
@@ -49,19 +51,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let (name, given) = matches.subcommand().unwrap_or(("serve", &matches));
     // The settings' flags may stand behind a command's command, too.
-    let settings = match settings(given.subcommand().map_or(given, |(_, deeper)| deeper)) {
+    let source = source(given.subcommand().map_or(given, |(_, deeper)| deeper));
+    let settings = match source.load() {
         Ok(settings) => settings,
         Err(error) => {
             say(&format!("error: {error}\n"));
             return ExitCode::from(USAGE);
         }
     };
-    let ended = logging::start(&settings.log).and_then(|()| match name {
+    let ended = logging::start(&settings.log).and_then(|log| match name {
         "migrate" => migrate::run(&settings, given.get_flag(PRINT)),
         bench::NAME => bench::run(&settings, given),
         dead_letters::NAME => dead_letters::run(&settings, given),
         journal::NAME => journal::run(&settings, given),
-        _ => serve::run(settings),
+        _ => serve::run(settings, &source, &log),
     });
     ended.unwrap_or_else(|error| {
         say(&format!("error: {error:#}\n"));
@@ -69,10 +72,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-fn settings(given: &ArgMatches) -> Result<Settings, crate::config::ConfigError> {
-    let flags: Vec<_> =
-        SETTINGS.iter().filter_map(|setting| Some((setting, given.get_one::<String>(setting.key)?.clone()))).collect();
-    Settings::load(&flags, env::vars_os(), given.get_one::<PathBuf>(CONFIG).map(PathBuf::as_path))
+fn source(given: &ArgMatches) -> Source {
+    let flags = SETTINGS.iter().filter_map(|setting| Some((setting, given.get_one::<String>(setting.key)?.clone())));
+    Source::new(flags.collect(), env::vars_os(), given.get_one::<PathBuf>(CONFIG).cloned())
 }
 
 /// The command tree.
