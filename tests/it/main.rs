@@ -3,6 +3,9 @@
 #![cfg(test)]
 
 mod kit;
+#[expect(dead_code, reason = "the store's own tests use more of it")]
+#[path = "../kit/proxy.rs"]
+mod proxy;
 
 mod bench;
 mod cli;
@@ -14,5 +17,9 @@ mod journal;
 mod limits;
 mod load;
 mod ops;
+mod outage;
 mod prometheus;
+mod reload;
+mod requests;
 mod shutdown;
+mod supervisor;
