@@ -300,6 +300,31 @@ fn the_log_says_more_and_in_another_form_from_now_on() {
     assert!(said(&service)[1].as_str().unwrap().contains("code=\"malformed_json\""));
 }
 
+#[test]
+fn what_has_begun_is_served_by_the_old_settings_to_its_end() {
+    let mut service = Service::start(&[("ack", "queued"), ("http.cors_origins", "https://a.example"), AWAY]);
+    let mut client = service.server.client();
+    let body = format!("[{GOOD},{GOOD}]");
+    let length = body.len();
+    let head = "POST /events/batch HTTP/1.1\r\nHost: t\r\nOrigin: https://a.example\r\nExpect: 100-continue\r\n";
+    client.send(format!("{head}Content-Length: {length}\r\n\r\n")).unwrap();
+    assert_eq!(client.answer().unwrap().status, 100, "it waits for the body");
+    service.reload(&[
+        ("ack", "durable"),
+        ("http.max_batch_events", "1"),
+        ("http.max_body_bytes", "100"),
+        ("http.cors_origins", "https://b.example"),
+        ("http.body_timeout", "1ms"),
+    ]);
+    client.send(&body).unwrap();
+    let old = client.answer().unwrap();
+    assert_eq!((old.status, &old.json()["ack"]), (202, &json!("queued")));
+    assert_eq!(old.header("access-control-allow-origin"), "https://a.example");
+    let new = client.request("POST", "/events", &[("Origin", "https://b.example")], GOOD.as_bytes());
+    assert_eq!((new.status, &new.json()["ack"]), (202, &json!("durable")), "the next one, on the same connection");
+    assert_eq!(new.header("access-control-allow-origin"), "https://b.example");
+}
+
 /// In both sets a batch is acknowledged at a level that the other set does not have for it.
 #[test]
 fn a_request_sees_the_old_settings_or_the_new_ones_as_a_whole() {
