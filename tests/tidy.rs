@@ -148,13 +148,18 @@ fn every_file_opens_with_what_it_is_for() {
 
 #[test]
 fn the_readme_lists_every_setting_with_its_default() {
-    let mut table = String::from("| key | default | meaning |\n|---|---|---|\n");
+    let mut table = String::from("| key | default | reload | meaning |\n|---|---|---|---|\n");
     for setting in SETTINGS {
         let default = match setting.default_text() {
             none if none == "none" => none,
             value => format!("`{value}`"),
         };
-        table.push_str(&format!("| `{}` | {default} | {} |\n", setting.key, setting.meaning));
+        table.push_str(&format!(
+            "| `{}` | {default} | {} | {} |\n",
+            setting.key,
+            setting.reload_text(),
+            setting.meaning
+        ));
     }
     let readme = read("README.md");
     let (_, rest) = readme.split_once("<!-- settings -->\n").expect("the README has a place for the settings");
@@ -169,9 +174,11 @@ fn the_given_services_are_unchanged() {
 }
 
 #[test]
-fn the_container_sets_only_what_there_is() {
-    let variables: Vec<String> = SETTINGS.iter().map(|setting| setting.variable()).collect();
-    for file in ["Dockerfile", "docker-compose.yml"] {
+fn deployments_set_only_what_there_is() {
+    let names = SETTINGS.iter().map(|setting| setting.variable());
+    let variables: Vec<String> = names.flat_map(|name| [format!("{name}_FILE"), name]).collect();
+    let systemd = "deploy/systemd/event-pipeline.service";
+    for file in ["Dockerfile", "docker-compose.yml", systemd, "deploy/kubernetes/event-pipeline.yaml"] {
         let text = read(file);
         let names = text
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -185,12 +192,36 @@ fn the_container_sets_only_what_there_is() {
 }
 
 #[test]
-fn a_container_has_time_to_stop() {
-    let grace = SETTINGS.iter().find(|setting| setting.key == "shutdown.grace").unwrap().default_text();
-    let compose = read("docker-compose.yml");
-    let period = compose.lines().find_map(|line| line.trim().strip_prefix("stop_grace_period: ")).unwrap();
+fn every_deployment_gives_time_to_stop() {
     let duration = |text: &str| humantime::parse_duration(text).unwrap();
-    assert!(duration(period) > duration(&grace), "{period} is not longer than {grace}");
+    let default = |key: &str| SETTINGS.iter().find(|setting| setting.key == key).unwrap().default_text();
+    let manifest = read("deploy/kubernetes/event-pipeline.yaml");
+    let set = |variable: &str| {
+        let (_, rest) = manifest.split_once(&format!("{variable}, value: ")).unwrap();
+        rest[..rest.find('}').unwrap()].to_owned()
+    };
+    let defaults = (default("shutdown.drain_delay"), default("shutdown.grace"));
+    let own = (set("EVENT_PIPELINE_SHUTDOWN__DRAIN_DELAY"), set("EVENT_PIPELINE_SHUTDOWN__GRACE"));
+    for (file, line, unit, (delay, grace)) in [
+        ("docker-compose.yml", "stop_grace_period: ", "", &defaults),
+        ("deploy/systemd/event-pipeline.service", "TimeoutStopSec=", "", &defaults),
+        ("deploy/kubernetes/event-pipeline.yaml", "terminationGracePeriodSeconds: ", "s", &own),
+    ] {
+        let text = read(file);
+        let period = text.lines().find_map(|text| text.trim().strip_prefix(line)).unwrap_or_else(|| panic!("{file}"));
+        let (period, needed) = (duration(&format!("{period}{unit}")), duration(delay) + duration(grace));
+        assert!(period > needed, "{file}: {period:?} is not longer than {needed:?}");
+    }
+}
+
+#[test]
+fn the_manual_knows_every_alert() {
+    let (alerts, manual) = (read("deploy/prometheus/alerts.yml"), read("docs/OPERATIONS.md"));
+    let names: Vec<_> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(names.len() > 5);
+    for name in names {
+        assert!(manual.contains(&format!("| `{name}` |")), "{name}");
+    }
 }
 
 /// The services that were given, which others rely on as they are.

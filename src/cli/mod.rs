@@ -14,7 +14,7 @@ use std::{
 
 use clap::{ArgMatches, Command};
 
-use crate::config::{ConfigError, SETTINGS, Settings};
+use crate::config::{SETTINGS, Settings, Source};
 
 mod bench;
 mod check;
@@ -25,10 +25,12 @@ mod journal;
 mod logging;
 mod man;
 mod migrate;
+mod reload;
 mod serve;
 mod service;
 mod store;
 mod storing;
+mod supervisor;
 mod text;
 mod top;
 
@@ -55,10 +57,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         // They tell of the command line only, whatever the settings are.
         completions::NAME => completions::run(given),
         man::NAME => man::run(given),
-        _ => match settings(given) {
-            Ok(settings) => run_with(settings, name, given),
-            Err(error) => return usage(&error.to_string()),
-        },
+        _ => {
+            let source = source(given);
+            match source.load() {
+                Ok(settings) => run_with(settings, &source, name, given),
+                Err(error) => return usage(&error.to_string()),
+            }
+        }
     };
     ended.unwrap_or_else(|error| {
         say(&format!("error: {error:#}\n"));
@@ -66,8 +71,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-fn run_with(settings: Settings, name: &str, given: &ArgMatches) -> anyhow::Result<ExitCode> {
-    logging::start(&settings.log)?;
+fn run_with(settings: Settings, source: &Source, name: &str, given: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let log = logging::start(&settings.log)?;
     match name {
         bench::NAME => bench::run(&settings, given),
         check::NAME => check::run(&settings, given),
@@ -75,16 +80,15 @@ fn run_with(settings: Settings, name: &str, given: &ArgMatches) -> anyhow::Resul
         journal::NAME => journal::run(&settings, given),
         migrate::NAME => migrate::run(&settings, given),
         top::NAME => top::run(&settings, given),
-        _ => serve::run(settings),
+        _ => serve::run(settings, source, &log),
     }
 }
 
-fn settings(given: &ArgMatches) -> Result<Settings, ConfigError> {
+fn source(given: &ArgMatches) -> Source {
     // The settings' flags may stand behind a command's command, too.
     let given = given.subcommand().map_or(given, |(_, deeper)| deeper);
-    let flags: Vec<_> =
-        SETTINGS.iter().filter_map(|setting| Some((setting, given.get_one::<String>(setting.key)?.clone()))).collect();
-    Settings::load(&flags, env::vars_os(), given.get_one::<PathBuf>(help::CONFIG).map(PathBuf::as_path))
+    let flags = SETTINGS.iter().filter_map(|setting| Some((setting, given.get_one::<String>(setting.key)?.clone())));
+    Source::new(flags.collect(), env::vars_os(), given.get_one::<PathBuf>(help::CONFIG).cloned())
 }
 
 /// The command tree.

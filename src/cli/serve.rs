@@ -1,4 +1,4 @@
-//! `event-pipeline serve`: everything put together, and taken apart again in order.
+//! `event-pipeline serve`: everything put together, changed while it runs, and taken apart again in order.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -14,9 +14,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{help, store};
+use super::{
+    help,
+    logging::Logging,
+    reload::{self, Service},
+    store,
+    supervisor::Supervisor,
+};
 use crate::{
-    config::{DataDir, Settings, Shutdown},
+    config::{DataDir, Settings, Shutdown, Source},
     http::Server,
     pipeline::Pipeline,
     storage::Target,
@@ -47,11 +53,19 @@ pub(super) fn command() -> Command {
     help::with(Command::new(NAME).about("Runs the service; so does no command at all"), HELP, EXAMPLES)
 }
 
-/// Serves until a signal ends it.
+/// What a signal asks for.
+enum Asked {
+    Reload,
+    /// By the signal of this name.
+    Stop(&'static str),
+}
+
+/// Serves until a signal ends it. `settings` were read from `source`.
 ///
 /// # Errors
 /// Where something it needs cannot be had: the data directory, the store's file, the address.
-pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+pub(super) fn run(mut settings: Settings, source: &Source, log: &Logging) -> anyhow::Result<ExitCode> {
+    log.watch_limit()?;
     raise_file_limit();
     let data_dir = DataDir::open(&settings.data_dir)?;
     let signals = watch_signals()?;
@@ -69,7 +83,8 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         .identity(data_dir.identity())
         .store_name(&shown)
         .start()?;
-    let server = Server::start(listener, pipeline.clone(), settings.http).context("the HTTP server cannot start")?;
+    let server =
+        Server::start(listener, pipeline.clone(), settings.http.clone()).context("the HTTP server cannot start")?;
     tracing::info!(
         address = %server.address(),
         store = shown,
@@ -79,8 +94,21 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    let first = signals.recv().context("signals cannot be waited for")?;
-    Ok(shut_down(server, &pipeline, settings.shutdown, first))
+    let supervisor = Supervisor::start(server.address().to_string(), server.pulse(), pipeline.clone())?;
+    let signal = loop {
+        match signals.recv().context("signals cannot be waited for")? {
+            Asked::Reload => {
+                supervisor.reloading();
+                let service = Service { server: &server, pipeline: &pipeline, log };
+                supervisor.reloaded(&reload::reload(&mut settings, source, &service));
+            }
+            Asked::Stop(signal) => break signal,
+        }
+    };
+    supervisor.stopping();
+    let code = shut_down(server, &pipeline, settings.shutdown, signal);
+    log.end_window();
+    Ok(code)
 }
 
 fn shards(settings: &Settings) -> usize {
@@ -149,8 +177,8 @@ fn shut_down(server: Server, pipeline: &Pipeline, shutdown: Shutdown, signal: &s
     ExitCode::SUCCESS
 }
 
-/// Tells of the first SIGTERM or SIGINT; a second one ends the process at once.
-fn watch_signals() -> anyhow::Result<mpsc::Receiver<&'static str>> {
+/// Tells of every SIGHUP, and of the first SIGTERM or SIGINT; a second one ends the process at once.
+fn watch_signals() -> anyhow::Result<mpsc::Receiver<Asked>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, receiver) = mpsc::channel();
     let (mut terminate, mut interrupt, mut hang_up) = {
@@ -165,7 +193,11 @@ fn watch_signals() -> anyhow::Result<mpsc::Receiver<&'static str>> {
                     Some(()) = terminate.recv() => "SIGTERM",
                     Some(()) = interrupt.recv() => "SIGINT",
                     Some(()) = hang_up.recv() => {
-                        tracing::warn!("SIGHUP changes nothing: settings are read at the start only");
+                        if seen > 0 {
+                            tracing::warn!("SIGHUP changes nothing any more: the service stops");
+                        }
+                        // As below.
+                        let _ = sender.send(Asked::Reload);
                         continue;
                     }
                     else => return,
@@ -176,7 +208,7 @@ fn watch_signals() -> anyhow::Result<mpsc::Receiver<&'static str>> {
                     end_at_once();
                 }
                 // The receiver is gone only when the process is about to end.
-                let _ = sender.send(name);
+                let _ = sender.send(Asked::Stop(name));
             }
         });
     })?;

@@ -11,6 +11,10 @@ pub(super) enum Origin {
     File(PathBuf),
     Variable(String),
     Flag(&'static str),
+    /// A reload read it anew.
+    Reloaded,
+    /// It was there at the start, and only a restart changes it.
+    Running,
 }
 
 /// Why the settings cannot be used. Never holds a password.
@@ -54,6 +58,8 @@ impl fmt::Display for Origin {
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Variable(name) => write!(f, "variable {name}"),
             Self::Flag(key) => write!(f, "flag --{key}"),
+            Self::Reloaded => f.write_str("reloaded"),
+            Self::Running => f.write_str("running, and changed by a restart only"),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Settings {
         for (setting, text) in flags {
             layers.apply(setting, text, Origin::Flag(setting.key))?;
         }
-        layers.check()?;
+        check(&mut layers.settings, &|key| layers.origins.get(key).cloned().unwrap_or(Origin::Default))?;
         Ok(layers.settings)
     }
 }
@@ -134,60 +134,62 @@ impl Layers {
             Some(name) => Err(ConfigError::unknown_variable(name, nearest(name, known.iter().map(String::as_str)))),
         }
     }
-
-    /// What no setting can check alone: that every legal request fits into an empty shard.
-    fn check(&mut self) -> Result<(), ConfigError> {
-        let (queue, http) = (&self.settings.pipeline.queue, &self.settings.http);
-        if (queue.events as usize) < http.max_batch_events {
-            return Err(self.too_small(
-                "queue.max_events",
-                "http.max_batch_events",
-                &http.max_batch_events.to_string(),
-            ));
-        }
-        let bytes = RECORD_TO_BODY_MAX * http.max_body_bytes as u64;
-        if queue.bytes < bytes {
-            return Err(self.too_small("queue.max_bytes", "http.max_body_bytes", &show_size(bytes)));
-        }
-        let journal = &self.settings.pipeline.journal;
-        let room = ROOM_TO_BODY_MAX * http.max_body_bytes as u64;
-        let least = SEGMENTS_MIN * journal.segment_bytes + room;
-        if journal.max_bytes < least {
-            return Err(self.too_small("journal.max_bytes", "http.max_body_bytes", &show_size(least)));
-        }
-        if journal.max_bytes / journal.segment_bytes > SEGMENTS_MAX {
-            let origin = self.origins.get("journal.segment_bytes").unwrap_or(&Origin::Default);
-            let problem = format!(
-                "{} makes more than {SEGMENTS_MAX} files of `journal.max_bytes` = {}, all of them open; it must be at \
-                 least {}",
-                show_size(journal.segment_bytes),
-                show_size(journal.max_bytes),
-                show_size((journal.max_bytes / SEGMENTS_MAX).next_multiple_of(4096)),
-            );
-            return Err(ConfigError::value("journal.segment_bytes", origin, &problem));
-        }
-        self.settings.pipeline.journal.ready_bytes = room;
-        Ok(())
-    }
-
-    fn too_small(&self, queue: &'static str, request: &'static str, least: &str) -> ConfigError {
-        let origin = |key| self.origins.get(key).unwrap_or(&Origin::Default);
-        let value = |key| by_key(key).map_or_else(String::new, |setting| setting.show(&self.settings));
-        ConfigError::value(
-            queue,
-            origin(queue),
-            &format!(
-                "{} is less than a request may need, which could then never be accepted: with `{request}` = {} ({}) \
-                 it must be at least {least}",
-                value(queue),
-                value(request),
-                origin(request),
-            ),
-        )
-    }
 }
 
-fn by_key(key: &str) -> Option<&'static Setting> {
+/// What no setting can check alone: that every legal request fits into an empty shard. `origin` says
+/// where a setting's value came from.
+pub(super) fn check(settings: &mut Settings, origin: &dyn Fn(&'static str) -> Origin) -> Result<(), ConfigError> {
+    let (queue, http) = (&settings.pipeline.queue, &settings.http);
+    let too_small = |queue, request, least: &str| Err(too_small(settings, origin, queue, request, least));
+    if (queue.events as usize) < http.max_batch_events {
+        return too_small("queue.max_events", "http.max_batch_events", &http.max_batch_events.to_string());
+    }
+    let bytes = RECORD_TO_BODY_MAX * http.max_body_bytes as u64;
+    if queue.bytes < bytes {
+        return too_small("queue.max_bytes", "http.max_body_bytes", &show_size(bytes));
+    }
+    let journal = &settings.pipeline.journal;
+    let room = ROOM_TO_BODY_MAX * http.max_body_bytes as u64;
+    let least = SEGMENTS_MIN * journal.segment_bytes + room;
+    if journal.max_bytes < least {
+        return too_small("journal.max_bytes", "http.max_body_bytes", &show_size(least));
+    }
+    if journal.max_bytes / journal.segment_bytes > SEGMENTS_MAX {
+        let problem = format!(
+            "{} makes more than {SEGMENTS_MAX} files of `journal.max_bytes` = {}, all of them open; it must be at \
+             least {}",
+            show_size(journal.segment_bytes),
+            show_size(journal.max_bytes),
+            show_size((journal.max_bytes / SEGMENTS_MAX).next_multiple_of(4096)),
+        );
+        return Err(ConfigError::value("journal.segment_bytes", &origin("journal.segment_bytes"), &problem));
+    }
+    settings.pipeline.journal.ready_bytes = room;
+    Ok(())
+}
+
+fn too_small(
+    settings: &Settings,
+    origin: &dyn Fn(&'static str) -> Origin,
+    queue: &'static str,
+    request: &'static str,
+    least: &str,
+) -> ConfigError {
+    let value = |key| by_key(key).map_or_else(String::new, |setting| setting.show(settings));
+    ConfigError::value(
+        queue,
+        &origin(queue),
+        &format!(
+            "{} is less than a request may need, which could then never be accepted: with `{request}` = {} ({}) \
+             it must be at least {least}",
+            value(queue),
+            value(request),
+            origin(request),
+        ),
+    )
+}
+
+pub(super) fn by_key(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 

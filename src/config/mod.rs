@@ -7,6 +7,7 @@
 //!   wrong is an error even where another layer goes over it, and so is an unknown key.
 //! - An error names the setting, where its value came from, and what would be right; it never
 //!   holds a password.
+//! - A reload takes over all that can change in a running service, or nothing ([`Source::reload`]).
 //!
 //! Only the command line uses this: each layer below has plain options of its own.
 
@@ -21,6 +22,7 @@ use crate::{http, pipeline, storage::Target};
 mod data_dir;
 mod error;
 mod load;
+mod reload;
 mod table;
 mod units;
 
@@ -29,7 +31,8 @@ mod tests;
 
 pub use data_dir::{DataDir, DataDirError};
 pub use error::ConfigError;
-pub use table::{SETTINGS, Setting};
+pub use reload::{Change, Reloaded, Source};
+pub use table::{Reload, SETTINGS, Setting};
 
 /// Everything that can be set, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use hyper::{
 };
 
 use super::{
+    Options,
     code::RequestCode,
     context::{BodyRoom, IngestThread},
     problem::Problem,
@@ -42,8 +43,7 @@ impl Deref for Whole {
 /// 413 where it has too many bytes (before a byte of it is read, where the client says how many
 /// it has), 408 where it takes too long, 400 where it ends early, 503 where too many bodies
 /// arrive at once.
-pub(super) async fn read(thread: &Rc<IngestThread>, mut body: Incoming) -> Result<Whole, Problem> {
-    let options = thread.options();
+pub(super) async fn read(thread: &Rc<IngestThread>, options: &Options, mut body: Incoming) -> Result<Whole, Problem> {
     let bytes_max = options.max_body_bytes;
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(Problem::body_too_large(bytes_max).close());

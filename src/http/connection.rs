@@ -16,7 +16,7 @@ use super::{
     context::{ConnectionSlot, IngestThread},
     problem::Problem,
     progress::{Phase, Progress, Watched},
-    route,
+    refusal, route,
 };
 
 /// Most header fields of a request: more are answered 431.
@@ -80,7 +80,7 @@ enum End {
 
 /// Drives a connection to its end.
 pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: ConnectionSlot) {
-    let progress = Rc::new(Progress::new());
+    let progress = Rc::new(Progress::new(thread.terms()));
     let read_bytes_max = if slot.count() > VERY_MANY { READ_BYTES_OF_MANY } else { usize::MAX };
     let io = TokioIo::new(Watched { socket, progress: Rc::clone(&progress), read_bytes_max });
     let handler = Handler { thread: Rc::clone(&thread), progress: Rc::clone(&progress) };
@@ -95,7 +95,7 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(io, handler);
 
-    let end = drive(&mut conn, &progress, &thread, &slot).await;
+    let end = drive(&mut conn, &progress, &slot).await;
     let mut socket = conn.into_parts().io.into_inner().socket;
     match end {
         End::Idle => return,
@@ -107,7 +107,7 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
         End::Done => {}
         End::SlowHead => {
             let problem = Problem::timeout("the head of the request did not arrive in time");
-            if !matches!(timeout(LINGER, socket.write_all(&problem.into_raw())).await, Ok(Ok(()))) {
+            if !matches!(timeout(LINGER, socket.write_all(&refusal::unread(problem))).await, Ok(Ok(()))) {
                 return;
             }
         }
@@ -115,9 +115,9 @@ pub(super) async fn serve(socket: TcpStream, thread: Rc<IngestThread>, slot: Con
     close_gently(&mut socket).await;
 }
 
-async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot: &ConnectionSlot) -> End {
-    let options = thread.options();
-    let mut clock = Box::pin(sleep_until(tokio::time::Instant::now() + options.idle_timeout));
+async fn drive(conn: &mut Conn, progress: &Progress, slot: &ConnectionSlot) -> End {
+    let idle_timeout = progress.terms().options.idle_timeout;
+    let mut clock = Box::pin(sleep_until(tokio::time::Instant::now() + idle_timeout));
     let mut told_to_stop = false;
     poll_fn(|cx| {
         slot.wake_on_stop(cx.waker());
@@ -148,7 +148,7 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
             }
             // A deadline moves back when a head begins (seldom: most come whole), and forward with
             // each request; the clock is set anew for the former, and when it went off too soon.
-            let deadline = progress.deadline(options);
+            let deadline = progress.deadline();
             if deadline.is_some_and(|deadline| deadline < clock.deadline()) {
                 clock.as_mut().reset(deadline.unwrap_or_else(tokio::time::Instant::now));
             }
@@ -165,7 +165,10 @@ async fn drive(conn: &mut Conn, progress: &Progress, thread: &IngestThread, slot
                         Phase::Idle | Phase::Request | Phase::Answer => End::Idle,
                     });
                 }
-                None => clock.as_mut().reset(now + options.header_timeout.min(options.idle_timeout)),
+                None => {
+                    let options = &progress.terms().options;
+                    clock.as_mut().reset(now + options.header_timeout.min(options.idle_timeout));
+                }
             }
         }
     })

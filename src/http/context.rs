@@ -17,7 +17,10 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Options, pages::PageRoom};
+use super::{
+    pages::PageRoom,
+    terms::{SharedTerms, ThreadTerms},
+};
 use crate::{
     pipeline::{Intake, Pipeline},
     sync::Padded,
@@ -33,9 +36,7 @@ const BODY_BUFFER_BYTES_KEPT: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) pipeline: Pipeline,
-    pub(super) options: Options,
-    /// The OpenAPI document.
-    pub(super) openapi: Bytes,
+    pub(super) terms: SharedTerms,
     /// Shutdown has begun: not ready any more.
     pub(super) draining: AtomicBool,
     pub(super) page_room: PageRoom,
@@ -47,6 +48,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct IngestThread {
     shared: Arc<Shared>,
+    terms: Rc<ThreadTerms>,
     intake: RefCell<Intake>,
     flush: Notify,
     body_bytes: Cell<usize>,
@@ -59,8 +61,10 @@ pub(super) struct IngestThread {
 impl IngestThread {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let intake = RefCell::new(shared.pipeline.intake());
+        let terms = Rc::new(ThreadTerms::new(Arc::clone(&shared.terms)));
         Self {
             shared,
+            terms,
             intake,
             flush: Notify::new(),
             body_bytes: Cell::new(0),
@@ -69,8 +73,9 @@ impl IngestThread {
         }
     }
 
-    pub(super) fn options(&self) -> &Options {
-        &self.shared.options
+    /// On what terms requests are served.
+    pub(super) fn terms(&self) -> Rc<ThreadTerms> {
+        Rc::clone(&self.terms)
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {
@@ -78,7 +83,7 @@ impl IngestThread {
     }
 
     pub(super) fn openapi(&self) -> Bytes {
-        self.shared.openapi.clone()
+        self.terms.now().openapi.clone()
     }
 
     pub(super) fn page_room(&self) -> &PageRoom {

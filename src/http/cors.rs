@@ -37,10 +37,11 @@ impl Page {
         answer.append(VARY, HeaderValue::from_static("Origin"));
         let Some(allowed) = self.allowed else { return };
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, X-Request-Id"));
         if self.is_preflight {
             answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
-            let headers = HeaderValue::from_static("Content-Type, Idempotency-Key, Prefer");
+            let headers = "Content-Type, Idempotency-Key, Prefer, X-Request-Id, traceparent";
+            let headers = HeaderValue::from_static(headers);
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers);
             answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
         }

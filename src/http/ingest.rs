@@ -21,6 +21,7 @@ use super::{
     problem::Problem,
     progress::Progress,
     taken,
+    terms::Terms,
 };
 use crate::{
     event::{Micros, Shape},
@@ -36,6 +37,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 pub(super) async fn post(
     thread: &Rc<IngestThread>,
     progress: &Progress,
+    terms: &Terms,
     head: &mut Parts,
     body: Incoming,
     shape: Shape,
@@ -43,10 +45,11 @@ pub(super) async fn post(
     check_media_type(&head.headers)?;
     let level = ack_level(head.uri.query())?;
     let idempotency_key = idempotency_key(&head.headers)?;
-    let body = body::read(thread, body).await?;
+    let body = body::read(thread, &terms.options, body).await?;
     progress.body_read();
 
-    let request = Request { shape, level, idempotency_key, received: Micros::now() };
+    let level = level.unwrap_or(terms.ack);
+    let request = Request { shape, level, ack_timeout: terms.ack_timeout, idempotency_key, received: Micros::now() };
     let events = thread.intake().take(&body, request);
     let events = events.map_err(|refused| Problem::refused(refused, shape, thread.pipeline().retry_after_s()))?;
     drop(body);

@@ -2,6 +2,9 @@
 //!
 //! One listener, since several on one port (`SO_REUSEPORT`) spread few connections badly, and
 //! let a second process share the port without a word.
+//!
+//! What the server does can change while it runs ([`Server::change`]), and whether all of its threads
+//! still run can be asked ([`Pulse`]).
 
 use std::{
     io,
@@ -9,16 +12,18 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc as std_mpsc,
     },
     thread,
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
     select,
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, mpsc},
     time::{Instant, sleep, timeout},
 };
 
@@ -27,13 +32,13 @@ use super::{
     code::RequestCode,
     connection::close_gently,
     context::Shared,
-    openapi,
     pages::PageRoom,
     problem::Problem,
-    sse,
+    refusal, sse,
+    terms::Terms,
     thread::{self as ingest, Handed, ThreadHandle},
 };
-use crate::pipeline::Pipeline;
+use crate::pipeline::{AckLevel, Pipeline};
 
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -46,22 +51,54 @@ const TURNED_AWAY_RETRY_S: u64 = 1;
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
-    stop: oneshot::Sender<Instant>,
+    pulse: Pulse,
     accepting: thread::JoinHandle<()>,
 }
 
+/// What the listener is told.
+#[derive(Debug)]
+enum Told {
+    /// Accept no more; what is there may finish until then.
+    Stop(Instant),
+    /// Say that you run.
+    Answer(std_mpsc::Sender<()>),
+}
+
+/// Asks the server's threads whether they run. Clones ask the same.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    listener: mpsc::UnboundedSender<Told>,
+    threads: Vec<mpsc::UnboundedSender<Handed>>,
+}
+
+impl Pulse {
+    /// Whether the listener and every ingest thread say within `patience` that they run: one that hangs
+    /// in a handler does not. Blocks the calling thread.
+    pub fn answers(&self, patience: Duration) -> bool {
+        let deadline = std::time::Instant::now() + patience;
+        let (sender, answers) = std_mpsc::channel();
+        let listener = self.listener.send(Told::Answer(sender.clone())).is_ok();
+        if !listener || !self.threads.iter().all(|thread| thread.send(Handed::Answer(sender.clone())).is_ok()) {
+            return false;
+        }
+        (0..=self.threads.len())
+            .all(|_| answers.recv_timeout(deadline.saturating_duration_since(std::time::Instant::now())).is_ok())
+    }
+}
+
 impl Server {
-    /// Serves `pipeline` on `listener`, with one ingest thread for each core.
+    /// Serves `pipeline` on `listener`, with one ingest thread for each core. Requests that name no level
+    /// are acknowledged as the pipeline's options say.
     ///
     /// # Errors
     /// Where the system gives no thread or no event loop, or the listener is not usable.
     pub fn start(listener: TcpListener, pipeline: Pipeline, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
+        let terms = Terms::new(options, pipeline.options().ack, pipeline.options().ack_timeout);
         let shared = Arc::new(Shared {
-            openapi: openapi::document(&options).into(),
             pipeline,
-            options,
+            terms: Arc::new(ArcSwap::from_pointee(terms)),
             draining: AtomicBool::new(false),
             page_room: PageRoom::new(),
             streams: Arc::new(Semaphore::new(sse::STREAMS_MAX)),
@@ -70,10 +107,11 @@ impl Server {
         let threads =
             (0..cores).map(|index| ingest::start(index, Arc::clone(&shared))).collect::<Result<Vec<_>, _>>()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
-        let max_connections = shared.options.max_connections;
+        let (sender, told) = mpsc::unbounded_channel();
+        let pulse = Pulse { listener: sender, threads: threads.iter().map(|thread| thread.sender.clone()).collect() };
+        let listening = Arc::clone(&shared);
         let accepting = thread::Builder::new().name("listener".to_owned()).spawn(move || {
-            let deadline = runtime.block_on(accept_until_stopped(listener, &threads, max_connections, stopped));
+            let deadline = runtime.block_on(accept_until_stopped(listener, &threads, &listening, told));
             for thread in &threads {
                 // A thread that is gone has nothing to stop.
                 let _ = thread.sender.send(Handed::Stop(deadline));
@@ -84,7 +122,18 @@ impl Server {
                 }
             }
         })?;
-        Ok(Self { address, shared, stop, accepting })
+        Ok(Self { address, shared, pulse, accepting })
+    }
+
+    /// Serves on other terms from now on. A request that has begun keeps those that it began with, and a
+    /// connection between two requests its idle timeout.
+    pub fn change(&self, options: Options, ack: AckLevel, ack_timeout: Duration) {
+        self.shared.terms.store(Arc::new(Terms::new(options, ack, ack_timeout)));
+    }
+
+    /// What asks the threads whether they run.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Where it listens: the port too, where any free one was asked for.
@@ -103,7 +152,7 @@ impl Server {
     pub fn stop(self, grace: Duration) {
         self.begin_draining();
         // A listener that is gone has nothing to stop.
-        let _ = self.stop.send(Instant::now() + grace);
+        let _ = self.pulse.listener.send(Told::Stop(Instant::now() + grace));
         if self.accepting.join().is_err() {
             tracing::error!("the listener panicked");
         }
@@ -114,14 +163,21 @@ impl Server {
 async fn accept_until_stopped(
     listener: TcpListener,
     threads: &[ThreadHandle],
-    max_connections: usize,
-    mut stopped: oneshot::Receiver<Instant>,
+    shared: &Shared,
+    mut told: mpsc::UnboundedReceiver<Told>,
 ) -> Instant {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(%error, "the listener cannot be watched; nothing is accepted");
-            return stopped.await.unwrap_or_else(|_| Instant::now());
+            // It answers nobody who asks whether it runs.
+            loop {
+                match told.recv().await {
+                    Some(Told::Stop(deadline)) => return deadline,
+                    Some(Told::Answer(_)) => {}
+                    None => return Instant::now(),
+                }
+            }
         }
     };
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
@@ -129,12 +185,20 @@ async fn accept_until_stopped(
     loop {
         let accepted = select! {
             accepted = listener.accept() => accepted,
-            deadline = &mut stopped => return deadline.unwrap_or_else(|_| Instant::now()),
+            told = told.recv() => match told {
+                Some(Told::Stop(deadline)) => return deadline,
+                Some(Told::Answer(sender)) => {
+                    // Whoever asked may have lost patience.
+                    let _ = sender.send(());
+                    continue;
+                }
+                None => return Instant::now(),
+            },
         };
         match accepted {
             Ok((socket, _)) => {
                 failing = false;
-                hand_out(socket, threads, max_connections, &turned_away);
+                hand_out(socket, threads, shared.terms.load().options.max_connections, &turned_away);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -180,7 +244,7 @@ fn turn_away(mut socket: TcpStream, turned_away: &Arc<Semaphore>) {
         let _permit = permit;
         let detail = "the service has as many connections as it may have";
         let problem = Problem::unavailable(RequestCode::Overloaded, detail, TURNED_AWAY_RETRY_S).close();
-        if let Ok(Ok(())) = timeout(ACCEPT_PAUSE, socket.write_all(&problem.into_raw())).await {
+        if let Ok(Ok(())) = timeout(ACCEPT_PAUSE, socket.write_all(&refusal::unread(problem))).await {
             close_gently(&mut socket).await;
         }
     });

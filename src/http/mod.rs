@@ -13,6 +13,9 @@
 //! - An ingest thread never blocks, and for an event it takes no lock but that of its own histogram.
 //! - An answer that goes on (`sse`) ends when its client leaves or the service stops, and has bounds in memory,
 //!   time and number.
+//! - A request is served on the terms with which it began, all of them, also where they change meanwhile.
+//! - Every answer to a request with an `X-Request-Id` has it too, and so has every problem; what is logged of
+//!   a request names it.
 //!
 //! This layer talks to the stores through [`Pipeline`](crate::pipeline::Pipeline) only.
 
@@ -35,12 +38,18 @@ mod parameters;
 mod problem;
 mod progress;
 mod query;
+mod refusal;
+mod request_id;
 mod route;
 mod sse;
 mod tail;
 mod taken;
+mod terms;
 mod thread;
 
-pub use listener::Server;
+#[cfg(test)]
+mod tests;
+
+pub use listener::{Pulse, Server};
 pub use openapi::document as openapi_document;
 pub use options::Options;

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::{
     answer::{Answer, Body},
     code::{ErrorCode, RequestCode},
+    request_id::REQUEST_ID,
 };
 use crate::{
     event::{BodyError, Code, DATA_BYTES_MAX, Rejection, Shape},
@@ -67,6 +68,9 @@ struct Document<'a> {
     /// Each event that was refused.
     #[serde(skip_serializing_if = "<[Rejection]>::is_empty")]
     errors: &'a [Rejection],
+    /// The request's `X-Request-Id`, or one that was made for it: the log names it too.
+    #[schemars(length(min = 1, max = 128))]
+    request_id: &'a str,
 }
 
 /// The schemas of what is answered here.
@@ -207,13 +211,17 @@ impl Problem {
         self.0.code
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// The headers that belong to this problem.
     pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.0.headers
     }
 
-    /// The body.
-    pub(super) fn document(&self) -> Vec<u8> {
+    /// The body, as the answer to the request of that id.
+    pub(super) fn document(&self, request_id: &HeaderValue) -> Vec<u8> {
         let Content { status, code, detail, pointer, limit, errors, .. } = self.0.as_ref();
         let document = Document {
             r#type: format!("urn:event-pipeline:problem:{}", code.as_str()),
@@ -225,15 +233,18 @@ impl Problem {
             pointer,
             limit: *limit,
             errors,
+            request_id: request_id.to_str().unwrap_or_default(),
         };
         serde_json::to_vec(&document).expect("a struct of strings and numbers has a form in JSON")
     }
 
-    pub(super) fn into_response(self) -> Answer {
-        let mut response = Response::new(Body::from(self.document()));
+    /// The answer to the request of that id.
+    pub(super) fn into_response(self, request_id: HeaderValue) -> Answer {
+        let mut response = Response::new(Body::from(self.document(&request_id)));
         *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.insert(REQUEST_ID, request_id);
         for (name, value) in self.0.headers {
             headers.insert(name, value);
         }
@@ -241,8 +252,9 @@ impl Problem {
     }
 
     /// The whole answer as bytes, for a connection that hyper does not serve (any more).
-    pub(super) fn into_raw(self) -> Vec<u8> {
-        let document = self.document();
+    pub(super) fn into_raw(mut self, request_id: HeaderValue) -> Vec<u8> {
+        let document = self.document(&request_id);
+        self.0.headers.push((REQUEST_ID, request_id));
         let mut raw = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\n",
             self.0.status.as_str(),
@@ -268,7 +280,8 @@ mod tests {
 
     #[test]
     fn a_raw_problem_is_a_whole_http_answer() {
-        let raw = String::from_utf8(Problem::timeout("too slow").into_raw()).unwrap();
+        let raw = Problem::timeout("too slow").into_raw(HeaderValue::from_static("id-1"));
+        let raw = String::from_utf8(raw).unwrap();
         let (head, body) = raw.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{head}");
         assert!(head.contains("connection: close"), "{head}");
@@ -278,5 +291,6 @@ mod tests {
         assert_eq!(document["code"], "timeout");
         assert_eq!(document["message"], document["detail"]);
         assert_eq!(document["status"], 408);
+        assert!(head.contains("x-request-id: id-1") && document["request_id"] == "id-1", "{raw}");
     }
 }

@@ -5,7 +5,7 @@
 //! word; ours starts with the head's first byte, and is answered.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     pin::Pin,
     rc::Rc,
@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::Options;
+use super::terms::{Terms, ThreadTerms};
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub(super) enum Phase {
 /// The phase of one connection, shared by its socket, its service and its task.
 #[derive(Debug)]
 pub(super) struct Progress {
+    thread_terms: Rc<ThreadTerms>,
+    /// Those of the present request; between two, those of the last one.
+    terms: RefCell<Rc<Terms>>,
     phase: Cell<Phase>,
     since: Cell<Instant>,
     /// Bytes of the next request came before the answer to this one.
@@ -51,8 +54,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(thread_terms: Rc<ThreadTerms>) -> Self {
+        let terms = RefCell::new(thread_terms.now());
         Self {
+            thread_terms,
+            terms,
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
             early: Cell::new(false),
@@ -66,8 +72,14 @@ impl Progress {
         self.phase.get()
     }
 
+    /// The terms of the present request: the same from its first byte to its answer.
+    pub(super) fn terms(&self) -> Rc<Terms> {
+        Rc::clone(&self.terms.borrow())
+    }
+
     /// When the connection has waited too long, by its present phase.
-    pub(super) fn deadline(&self, options: &Options) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let options = &self.terms.borrow().options;
         match self.phase.get() {
             Phase::Idle => Some(self.since.get() + options.idle_timeout),
             Phase::Head => Some(self.since.get() + options.header_timeout),
@@ -79,6 +91,10 @@ impl Progress {
 
     /// A whole head was read.
     pub(super) fn request(&self) {
+        // It came together with the one before.
+        if self.phase.get() == Phase::Idle {
+            self.begin();
+        }
         self.phase.set(Phase::Request);
     }
 
@@ -90,7 +106,12 @@ impl Progress {
     /// The answer is there.
     pub(super) fn answered(&self) {
         self.since.set(Instant::now());
-        self.phase.set(if self.early.take() { Phase::Head } else { Phase::Idle });
+        if self.early.take() {
+            self.begin();
+            self.phase.set(Phase::Head);
+        } else {
+            self.phase.set(Phase::Idle);
+        }
     }
 
     /// The answer has begun, and goes on until [`Progress::answered`] is called.
@@ -113,10 +134,16 @@ impl Progress {
         self.part_came.take() && self.phase.get() == Phase::Request
     }
 
+    /// A request begins, on the terms of now.
+    fn begin(&self) {
+        self.terms.replace(self.thread_terms.now());
+    }
+
     fn bytes_came(&self) {
         self.part_came.set(true);
         match self.phase.get() {
             Phase::Idle => {
+                self.begin();
                 self.since.set(Instant::now());
                 self.phase.set(Phase::Head);
             }
@@ -220,7 +247,7 @@ mod tests {
         client.write_all(&sent).await.unwrap();
         drop(client);
 
-        let progress = Rc::new(Progress::new());
+        let progress = Rc::new(Progress::new(Rc::default()));
         let mut watched = Watched { socket, progress: Rc::clone(&progress), read_bytes_max: 30 };
         let mut buffer = [0; 64];
         let first = watched.read(&mut buffer).await.unwrap();

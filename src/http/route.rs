@@ -17,7 +17,10 @@ use super::{
     cors, dashboard, ingest, ops, page, pages,
     problem::Problem,
     progress::Progress,
-    query, tail,
+    query, refusal,
+    request_id::{self, REQUEST_ID},
+    tail,
+    terms::Terms,
 };
 use crate::event::Shape;
 
@@ -80,16 +83,19 @@ impl<'a> Resource<'a> {
 /// Answers a request, whatever it is.
 pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Rc<Progress>, request: Request<Incoming>) -> Answer {
     let (mut head, body) = request.into_parts();
-    let page = cors::Page::of(&thread.options().cors_origins, &head.headers);
-    let handled = AssertUnwindSafe(handle(thread, progress, &mut head, body)).catch_unwind().await;
+    let terms = progress.terms();
+    let page = cors::Page::of(&terms.options.cors_origins, &head.headers);
+    let request_id = request_id::given(&head.headers);
+    let handled = AssertUnwindSafe(handle(thread, progress, &terms, &mut head, body)).catch_unwind().await;
     let mut response = match handled {
-        Ok(Ok(response)) => response,
-        Ok(Err(problem)) => problem.into_response(),
-        Err(_) => {
-            // The panic hook has logged where and why.
-            tracing::error!(method = %head.method, path = head.uri.path(), "a handler panicked");
-            Problem::internal().into_response()
+        Ok(Ok(mut response)) => {
+            if let Some(id) = request_id {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            response
         }
+        Ok(Err(problem)) => refusal::answer(problem, request_id, &head),
+        Err(panic) => refusal::panicked(panic.as_ref(), request_id, &head),
     };
     if let Some(page) = page {
         page.allow(response.headers_mut());
@@ -100,6 +106,7 @@ pub(super) async fn answer(thread: &Rc<IngestThread>, progress: &Rc<Progress>, r
 async fn handle(
     thread: &Rc<IngestThread>,
     progress: &Rc<Progress>,
+    terms: &Terms,
     head: &mut Parts,
     body: Incoming,
 ) -> Result<Answer, Problem> {
@@ -112,10 +119,10 @@ async fn handle(
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
             Ok(response)
         }
-        (&Method::POST, Resource::Events) => ingest::post(thread, progress, head, body, Shape::Single).await,
+        (&Method::POST, Resource::Events) => ingest::post(thread, progress, terms, head, body, Shape::Single).await,
         (&Method::POST, Resource::Batch) => {
-            let shape = Shape::Batch { events_max: thread.options().max_batch_events };
-            ingest::post(thread, progress, head, body, shape).await
+            let shape = Shape::Batch { events_max: terms.options.max_batch_events };
+            ingest::post(thread, progress, terms, head, body, shape).await
         }
         (&Method::GET | &Method::HEAD, resource) if resource != Resource::Batch => {
             if !body.is_end_stream() {

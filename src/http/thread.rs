@@ -32,6 +32,8 @@ pub(super) enum Handed {
     Socket(std::net::TcpStream),
     /// Finish what is there, at most until then.
     Stop(Instant),
+    /// Say that you run.
+    Answer(std::sync::mpsc::Sender<()>),
 }
 
 /// The listener's end of an ingest thread.
@@ -82,6 +84,10 @@ async fn run(
                     Ok(socket) => drop(served.spawn_local(connection::serve(socket, Rc::clone(&thread), slot))),
                     Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
                 }
+            }
+            Some(Handed::Answer(sender)) => {
+                // Whoever asked may have lost patience.
+                let _ = sender.send(());
             }
             Some(Handed::Stop(deadline)) => break deadline,
             None => break Instant::now(),

@@ -172,7 +172,8 @@ impl Shared {
     /// Makes blank segments until there are enough, out of those that are kept where that is due or
     /// nothing else is left.
     fn refill(&self, ready: u64) -> io::Result<()> {
-        let needed = WITHHELD + ready.max(self.options.ready_bytes.div_ceil(self.usable_bytes().max(1)));
+        let ready_bytes = self.keeping.load().ready_bytes;
+        let needed = WITHHELD + ready.max(ready_bytes.div_ceil(self.usable_bytes().max(1)));
         let (wanted, welcome) = if self.is_fast() {
             let wanted = needed.max(WITHHELD + READY_WHEN_FAST);
             (wanted, wanted + RECYCLED_WHEN_FAST)
@@ -230,8 +231,9 @@ impl Shared {
 
     /// Whether the oldest kept segment has stayed as long, or as many bytes stay, as was asked for.
     fn is_kept_due(&self, segments: &super::state::Segments) -> bool {
-        let is_old = segments.kept.front().is_some_and(|oldest| oldest.since.elapsed() >= self.options.keep);
-        is_old || segments.kept_bytes() > self.options.keep_bytes
+        let keeping = self.keeping.load();
+        let is_old = segments.kept.front().is_some_and(|oldest| oldest.since.elapsed() >= keeping.keep);
+        is_old || segments.kept_bytes() > keeping.keep_bytes
     }
 
     /// Lets go of what is kept longer, or is more, than was asked for.

@@ -24,6 +24,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
+
 mod begin;
 mod commit;
 mod error;
@@ -99,6 +101,24 @@ impl Default for Options {
     }
 }
 
+/// What of [`Options`] can change while the journal is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// As [`Options::ready_bytes`].
+    pub ready_bytes: u64,
+    /// As [`Options::keep`].
+    pub keep: Duration,
+    /// As [`Options::keep_bytes`].
+    pub keep_bytes: u64,
+}
+
+impl Options {
+    /// What of them can change while the journal is open.
+    pub fn keeping(&self) -> Keeping {
+        Keeping { ready_bytes: self.ready_bytes, keep: self.keep, keep_bytes: self.keep_bytes }
+    }
+}
+
 /// An open journal. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -109,7 +129,9 @@ pub struct Journal {
 #[derive(Debug)]
 struct Shared {
     fs: Arc<dyn Fs>,
+    /// Without what can change: `keeping` has that.
     options: Options,
+    keeping: ArcSwap<Keeping>,
     shards: usize,
     /// Those of the shards, in their order; behind them those that no shard has any more.
     lanes: Box<[Lane]>,
@@ -145,6 +167,12 @@ impl Journal {
         // The keeper makes more meanwhile; to accept something, none beyond these is needed.
         journal.keep(0);
         Ok((journal, recovered))
+    }
+
+    /// Keeps, and has ready, as much as `keeping` says from now on.
+    pub fn change(&self, keeping: Keeping) {
+        self.shared.keeping.store(Arc::new(keeping));
+        self.shared.wake_keeper();
     }
 
     /// Ends [`Journal::keep_until_closed`], after a last look at the watermarks.

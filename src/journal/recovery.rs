@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
+
 use super::{
     JournalError, Options, Shared, WITHHELD,
     begin::begin,
@@ -136,6 +138,7 @@ pub(super) fn open(
     let shared = Shared {
         fs,
         options,
+        keeping: ArcSwap::from_pointee(options.keeping()),
         shards,
         lanes,
         segments: Mutex::new(segments),

@@ -117,7 +117,7 @@ impl Ack {
     }
 
     /// Waits until the level asked for is reached: for the journal as long as it takes, since without
-    /// it nothing can be said; for the store at most for the pipeline's `ack_timeout`, and then the
+    /// it nothing can be said; for the store at most for the request's `ack_timeout`, and then the
     /// level that was reached is returned.
     ///
     /// Runs on any tokio runtime with time enabled.

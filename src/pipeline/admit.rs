@@ -6,7 +6,7 @@
 //! requests of one event-loop tick share it. From admission to flush the intake is inside the
 //! gate: what was admitted is handed over before the pipeline closes.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -50,8 +50,10 @@ pub struct Intake {
 pub struct Request<'a> {
     /// One event or several.
     pub shape: Shape,
-    /// What the client waits for; `None` for the pipeline's own default.
-    pub level: Option<AckLevel>,
+    /// What the client waits for.
+    pub level: AckLevel,
+    /// How long at most, where that is the store.
+    pub ack_timeout: Duration,
     /// Makes missing ids depend on this key and the event's index alone.
     pub idempotency_key: Option<&'a str>,
     /// When the request was received.
@@ -176,7 +178,6 @@ impl Intake {
     /// # Errors
     /// [`Refused`]; then nothing of the request was taken.
     pub fn take(&mut self, body: &[u8], request: Request<'_>) -> Result<Taken, Refused> {
-        let level = request.level.unwrap_or(self.inner.options.ack);
         if self.inner.gate.is_closed() {
             return Err(Refused::Draining);
         }
@@ -187,7 +188,7 @@ impl Intake {
         }
         self.admit(self.accepted.len())?;
         self.metrics.add_body_bytes(body.len() as u64);
-        let ack = self.keep(level, self.accepted.len());
+        let ack = self.keep(request, self.accepted.len());
         let accepted = SmallVec::from_slice(&self.accepted);
         Ok(Taken { received: judged.received, accepted, rejections: judged.rejections, ack })
     }
@@ -243,7 +244,7 @@ impl Intake {
         Err(refused)
     }
 
-    fn keep(&mut self, level: AckLevel, events: usize) -> Ack {
+    fn keep(&mut self, Request { level, ack_timeout, .. }: Request<'_>, events: usize) -> Ack {
         let shards = self.outboxes.iter().filter(|outbox| !outbox.staged.is_empty()).count();
         let events = u32::try_from(events).expect("a request has fewer events than u32 holds");
         let is_crowded = level == AckLevel::Queued && self.is_crowded();
@@ -262,7 +263,7 @@ impl Intake {
         }
         match ticket {
             Some(ticket) if is_crowded => Ack::crowded(ticket),
-            Some(ticket) => Ack::new(ticket, level, self.inner.options.ack_timeout),
+            Some(ticket) => Ack::new(ticket, level, ack_timeout),
             None => Ack::queued(),
         }
     }
@@ -308,7 +309,8 @@ impl Intake {
     /// # Errors
     /// As [`Intake::take`].
     pub fn submit(&mut self, body: &[u8], shape: Shape, level: AckLevel) -> Result<Taken, Refused> {
-        let request = Request { shape, level: Some(level), idempotency_key: None, received: Micros::now() };
+        let ack_timeout = self.inner.options.ack_timeout;
+        let request = Request { shape, level, ack_timeout, idempotency_key: None, received: Micros::now() };
         let taken = self.take(body, request);
         self.flush();
         taken

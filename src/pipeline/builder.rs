@@ -10,6 +10,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::sync::{Barrier, Semaphore, watch};
 
@@ -187,7 +188,8 @@ impl Builder {
         let store = Arc::new(StoreAccess {
             storage: self.storage,
             dead_letters,
-            state: StoreState::new(self.store_name),
+            state: StoreState::new(self.store_name, Arc::clone(&metrics)),
+            batch: ArcSwap::from_pointee(self.options.batch),
             lookups: Semaphore::new(LOOKUPS_MAX),
             pages: Semaphore::new(PAGES_MAX),
             pages_refused: AtomicBool::new(false),
@@ -222,7 +224,6 @@ impl Builder {
                 processor: Arc::clone(&self.processor),
                 store: Arc::clone(&store),
                 metrics: Arc::clone(&metrics),
-                options: self.options.batch,
                 former_stored: Arc::clone(&former_stored),
             };
             flushers.push(runtime.spawn(flusher.run()));

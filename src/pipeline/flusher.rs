@@ -56,7 +56,6 @@ pub(super) struct Flusher {
     pub(super) processor: Arc<dyn Processor>,
     pub(super) store: Arc<StoreAccess>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) options: BatchOptions,
     /// Passed when the first flusher has stored what former shards left.
     pub(super) former_stored: Arc<Barrier>,
 }
@@ -88,15 +87,16 @@ impl Flusher {
         }
         loop {
             filling.fill(self, limits);
+            let options = **self.store.batch.load();
             let slot_free = flying.has_free();
-            if slot_free && filling.is_due(&self.options) {
+            if slot_free && filling.is_due(&options) {
                 flying.fill(store_flight(Arc::clone(&self.store), filling.depart()));
                 continue;
             }
             if filling.is_done() && flying.are_empty() {
                 return;
             }
-            let lingered = filling.since.map(|since| since + self.options.linger).filter(|_| slot_free);
+            let lingered = filling.since.map(|since| since + options.linger).filter(|_| slot_free);
             let gathered = filling.since.filter(|_| filling.wants_more()).map(|_| filling.looked_at + LOOK_EVERY);
             let next_look = [lingered, gathered, filling.read_again_at].into_iter().flatten().min();
             let next_look = next_look.map(tokio::time::Instant::from);

@@ -84,9 +84,9 @@ use crate::{
 pub struct Options {
     /// How many shards; 0 is one for each core.
     pub shards: usize,
-    /// The level for requests that name none.
+    /// The level for requests that name none, as long as the HTTP side is not told otherwise.
     pub ack: AckLevel,
-    /// Longest wait for `stored`.
+    /// Longest wait for `stored`, likewise.
     pub ack_timeout: Duration,
     /// When a batch leaves.
     pub batch: BatchOptions,
@@ -111,6 +111,8 @@ impl Default for Options {
 
 /// How often a drain looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(1);
+/// How often it is looked whether workers have answered.
+const WORKERS_LOOK: Duration = Duration::from_millis(5);
 
 /// A store that has been down for so long is away; what passes sooner is waited for.
 const AWAY_AFTER: Duration = Duration::from_secs(2);
@@ -225,6 +227,29 @@ impl Pipeline {
     /// How many shard workers run, and of how many.
     pub fn workers(&self) -> (usize, usize) {
         (self.inner.metrics.workers(), self.inner.shards.len())
+    }
+
+    /// Behaves differently from now on: batches that are not on their way yet leave by `batch`, and the
+    /// journal keeps what `keeping` says.
+    pub fn change(&self, batch: BatchOptions, keeping: journal::Keeping) {
+        self.inner.store.batch.store(Arc::new(batch));
+        self.inner.journal.change(keeping);
+    }
+
+    /// Whether each shard's worker goes through its loop within `patience`; one that waits for a disk which
+    /// hangs does not. Blocks the calling thread.
+    pub fn workers_answer(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let rounds: Vec<u64> = self.inner.shards.iter().map(|shard| shard.rounds()).collect();
+        self.inner.shards.iter().for_each(|shard| shard.wake());
+        let are_all_round = || self.inner.shards.iter().zip(&rounds).all(|(shard, before)| shard.rounds() != *before);
+        while !are_all_round() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(WORKERS_LOOK);
+        }
+        true
     }
 
     /// Whether a request could be accepted now: not draining, and the journal and some shard have room.

@@ -6,7 +6,10 @@
 //! the journal fails: whoever waits is told nothing, for nobody knows what is on the disk.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, Thread},
 };
 
@@ -21,7 +24,7 @@ use crate::{
     journal::{Journal, Pending},
     metrics::Metrics,
     planted::{Bug, is_planted},
-    sync::{Amount, Credits},
+    sync::{Amount, Credits, Padded},
     unhurried::wake_without_preempting,
 };
 
@@ -51,6 +54,8 @@ pub(super) struct Shard {
     queue: flume::Sender<Message>,
     /// The worker's thread, once it runs.
     worker: OnceLock<Thread>,
+    /// How often the worker has looked at its queue: by this it is seen to live.
+    rounds: Padded<AtomicU64>,
     /// Empty chunks on their way back, so that their buffers are allocated once.
     spare: (flume::Sender<Chunk>, flume::Receiver<Chunk>),
 }
@@ -66,6 +71,7 @@ impl Shard {
                 credits: Credits::new(bound),
                 queue,
                 worker: OnceLock::new(),
+                rounds: Padded::new(AtomicU64::new(0)),
                 spare: flume::bounded(SPARE_CHUNKS_MAX),
             },
             receiver,
@@ -94,6 +100,12 @@ impl Shard {
             tracing::error!("a shard's queue refused a message although its credits were held");
             std::process::abort();
         }
+    }
+
+    /// How often the worker has looked at its queue; it looks, too, when it is woken.
+    pub(super) fn rounds(&self) -> u64 {
+        // Ordering: a sign of life; nothing is read on the strength of it.
+        self.rounds.load(Ordering::Relaxed)
     }
 
     /// Whether the worker has something to look at.
@@ -186,6 +198,8 @@ impl Worker {
     /// The next message; `None` where nobody is left to send any.
     fn receive(&self) -> Option<Message> {
         loop {
+            // Ordering: as in `rounds`; this thread alone writes it.
+            self.shard().rounds.store(self.shard().rounds() + 1, Ordering::Relaxed);
             match self.queue.try_recv() {
                 Ok(message) => return Some(message),
                 Err(flume::TryRecvError::Disconnected) => return None,

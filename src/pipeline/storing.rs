@@ -10,10 +10,12 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use smallvec::SmallVec;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
+    BatchOptions,
     flight::{Flight, RefusedRow},
     retry::{self, Step},
     store_state::StoreState,
@@ -34,6 +36,8 @@ pub(super) struct StoreAccess {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) dead_letters: Arc<DeadLetters>,
     pub(super) state: StoreState,
+    /// When a batch leaves.
+    pub(super) batch: ArcSwap<BatchOptions>,
     /// How many events may be looked up in this node's files at a time.
     pub(super) lookups: Semaphore,
     /// How many pages may be in memory at a time.
@@ -52,19 +56,23 @@ pub(super) async fn store_flight(store: Arc<StoreAccess>, mut flight: Flight) ->
         if range.is_empty() {
             continue;
         }
-        let mut attempt = 0;
+        let (mut attempt, mut waiting) = (0, None);
         loop {
+            let asked = store.state.asking();
             let error = match store.storage.store(&flight.batch, range.clone()).await {
                 Ok(stored) => {
-                    store.state.answered();
+                    store.state.answered(asked);
                     flight.duplicates.extend(stored.duplicates);
                     break;
                 }
                 Err(error) => error,
             };
-            store.state.failed(&error);
+            store.state.failed(asked, &error);
             match retry::next(&error, range.len(), attempt, jitter()) {
-                Step::Wait(pause) => store.state.pause(pause).await,
+                Step::Wait(pause) => {
+                    waiting.get_or_insert_with(|| store.state.waits());
+                    store.state.pause(pause).await;
+                }
                 Step::Bisect(row) => {
                     // Around the named row all behind it are sent again, which many bad rows make dear.
                     let row = row.filter(|_| named_rows < NAMED_ROWS_MAX);

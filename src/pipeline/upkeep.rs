@@ -22,17 +22,18 @@ const PREPARE_PAUSE: Duration = Duration::from_secs(2);
 pub(super) async fn prepare(store: Arc<StoreAccess>) {
     let mut attempt = 0;
     loop {
+        let asked = store.state.asking();
         match store.storage.migrate().await {
             Ok(migration) => {
                 if migration == Migration::Created {
                     tracing::info!("created the table processed_events");
                 }
-                store.state.answered();
+                store.state.answered(asked);
                 store.prepared.send_replace(true);
                 return;
             }
             Err(error) => {
-                store.state.failed(&error);
+                store.state.failed(asked, &error);
                 sleep(retry::backoff(PREPARE_PAUSE, attempt, 1.0)).await;
                 attempt += 1;
             }
@@ -50,9 +51,10 @@ pub(super) async fn probe(store: Arc<StoreAccess>) {
         if store.state.is_up() || !*store.prepared.borrow() {
             continue;
         }
+        let asked = store.state.asking();
         match store.storage.health().await {
-            Ok(()) => store.state.probed(),
-            Err(error) => store.state.failed(&error),
+            Ok(()) => store.state.probed(asked),
+            Err(error) => store.state.failed(asked, &error),
         }
     }
 }

@@ -3,6 +3,9 @@
 #![cfg(test)]
 
 mod kit;
+#[expect(dead_code, reason = "the store's own tests use more of it")]
+#[path = "../kit/proxy.rs"]
+mod proxy;
 
 mod bench;
 mod check;
@@ -18,8 +21,12 @@ mod limits;
 mod load;
 mod openapi;
 mod ops;
+mod outage;
 mod pages;
 mod prometheus;
+mod reload;
+mod requests;
 mod shutdown;
+mod supervisor;
 mod tail;
 mod top;

@@ -209,11 +209,17 @@ impl Scene {
         self.server.log().iter().filter(|entry| said(entry)).count()
     }
 
-    /// Ids of the events that the store refused for good.
+    /// Ids of the events that the store refused for good: of each letter, since the log spares lines of
+    /// which there are many.
     pub(crate) fn dead(&self) -> Vec<String> {
-        let log = self.server.log();
-        let dead = log.iter().filter(|entry| field(entry, "message") == Some("the store refused an event for good"));
-        dead.map(|entry| field(entry, "id").unwrap().to_owned()).collect()
+        let file = self.server.data_dir.path().join("data/dead-letters.jsonl");
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let letters = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let word = |letter: &Value, name: &str| letter[name].as_str().unwrap().to_owned();
+        // One letter may stand there twice.
+        let by_receipt: BTreeMap<_, _> =
+            letters.map(|letter| (word(&letter, "receipt"), word(&letter, "id"))).collect();
+        by_receipt.into_values().collect()
     }
 
     /// Ends the load, waits until nothing is left, and compares.

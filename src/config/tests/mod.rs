@@ -7,6 +7,7 @@ use super::{ConfigError, SETTINGS, Setting, Settings};
 mod data_dir;
 mod layers;
 mod links;
+mod reload;
 mod values;
 
 fn setting(key: &str) -> &'static Setting {

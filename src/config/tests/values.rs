@@ -31,7 +31,7 @@ fn every_setting_has_one_key_and_a_meaning() {
 
 #[test]
 fn every_setting_changes_what_is_shown_of_it_and_nothing_else() {
-    for (key, value) in [
+    let others = [
         ("listen", "[::1]:9000"),
         ("data_dir", "/var/lib/event-pipeline"),
         ("store", "discard"),
@@ -43,6 +43,10 @@ fn every_setting_changes_what_is_shown_of_it_and_nothing_else() {
         ("batch.linger", "7us"),
         ("queue.max_events", "1234"),
         ("queue.max_bytes", "5MiB"),
+        ("journal.segment_bytes", "16MiB"),
+        ("journal.max_bytes", "4GiB"),
+        ("journal.keep", "3h"),
+        ("journal.keep_bytes", "2MiB"),
         ("http.max_batch_events", "99"),
         ("http.max_body_bytes", "1000"),
         ("http.max_connections", "12"),
@@ -54,11 +58,16 @@ fn every_setting_changes_what_is_shown_of_it_and_nothing_else() {
         ("shutdown.drain_delay", "250ms"),
         ("log.level", "warn,event_pipeline=trace"),
         ("log.format", "json"),
-    ] {
+    ];
+    assert_eq!(others.map(|(key, _)| key).as_slice(), SETTINGS.iter().map(|setting| setting.key).collect::<Vec<_>>());
+    for (key, value) in others {
         let settings = flag(key, value).unwrap();
+        let mut copied = Settings::default();
+        setting(key).copy(&mut copied, &settings);
         for other in SETTINGS {
             let expected = if other.key == key { value.to_owned() } else { other.show(&Settings::default()) };
             assert_eq!(other.show(&settings), expected, "{} after {key} = {value}", other.key);
+            assert_eq!(other.show(&copied), expected, "{} with {key} copied", other.key);
         }
     }
 }

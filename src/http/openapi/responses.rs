@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hyper::{
     StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, ALLOW, HeaderName, RETRY_AFTER},
+    header::{ACCEPT, ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use serde_json::{Map, Value, json};
 
@@ -54,12 +54,16 @@ pub(super) fn refusal(description: &str, problems: &[Problem], also: &[ErrorCode
     let codes: BTreeSet<&str> =
         problems.iter().map(Problem::code).chain(also.iter().copied()).map(ErrorCode::as_str).collect();
     let status = problems.first().map_or(0, |problem| problem.status().as_u16());
+    let example = HeaderValue::from_static("01a20bbd-7af1-77a8-8647-22e8122b999d");
     let body = |problem: &Problem| -> Value {
-        serde_json::from_slice(&problem.document()).expect("a problem's own document is JSON")
+        serde_json::from_slice(&problem.document(&example)).expect("a problem's own document is JSON")
     };
     let examples: Map<_, _> =
         problems.iter().map(|problem| (problem.code().as_str().to_owned(), json!({"value": body(problem)}))).collect();
     let mut sent = Map::new();
+    let request_id = json!({"type": "string", "minLength": 1, "maxLength": 128});
+    let meaning = "The request's own `X-Request-Id`, or one that was made for it: the log names it too.";
+    sent.insert("X-Request-Id".to_owned(), json!({"description": meaning, "required": true, "schema": request_id}));
     for (name, spelt, meaning, schema) in headers() {
         let has = |problem: &&Problem| problem.headers().iter().any(|(header, _)| *header == name);
         let having = problems.iter().filter(has).count();

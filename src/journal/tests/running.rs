@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::fake_fs::Op;
 use super::kit::{World, damage, numbers};
-use crate::journal::Options;
+use crate::journal::{Keeping, Options};
 
 #[test]
 fn what_is_promised_always_has_its_place() {
@@ -77,6 +77,33 @@ fn finished_segments_stay_for_a_replay_and_give_way_when_room_is_needed() {
     assert!(world.open());
     world.keep();
     assert_eq!(world.journal().figures().kept_segments, 0);
+}
+
+#[test]
+fn how_much_is_kept_and_ready_can_change_while_it_is_open() {
+    let mut world = World::new(1);
+    world.options = Options { max_bytes: 4 << 20, keep_bytes: u64::MAX, ..world.options };
+    assert!(world.open());
+    for _ in 0..40 {
+        assert!(world.commit(0, 30, 100));
+        world.store_all();
+        world.write_watermarks();
+        world.keep();
+    }
+    let kept = world.journal().figures();
+    assert!(kept.kept_segments >= 3, "{kept:?}");
+    let keeping = world.options.keeping();
+
+    world.journal().change(Keeping { keep_bytes: kept.kept_bytes / 2, ..keeping });
+    world.keep();
+    let fewer = world.journal().figures();
+    assert!(fewer.kept_segments > 0 && fewer.kept_bytes <= kept.kept_bytes / 2, "{fewer:?}");
+
+    world.journal().change(Keeping { keep: Duration::ZERO, ready_bytes: 1 << 20, ..keeping });
+    world.keep();
+    let none = world.journal().figures();
+    assert_eq!(none.kept_segments, 0);
+    assert!(none.free_bytes >= 1 << 20 && fewer.free_bytes < 1 << 20, "{fewer:?}, {none:?}");
 }
 
 #[test]

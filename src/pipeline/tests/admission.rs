@@ -162,7 +162,8 @@ fn requests_of_one_tick_share_a_message_and_keep_their_own_acknowledgements() {
         .map(|n| {
             let request = crate::pipeline::Request {
                 shape: Shape::Single,
-                level: None,
+                level: AckLevel::Stored,
+                ack_timeout: pipeline.options().ack_timeout,
                 idempotency_key: None,
                 received: crate::event::Micros::now(),
             };
@@ -186,7 +187,8 @@ fn an_idempotency_key_makes_the_same_ids_again() {
     let mut ids = |key| {
         let request = crate::pipeline::Request {
             shape: Shape::Batch { events_max: 10 },
-            level: Some(AckLevel::Queued),
+            level: AckLevel::Queued,
+            ack_timeout: pipeline.options().ack_timeout,
             idempotency_key: Some(key),
             received: crate::event::Micros::now(),
         };

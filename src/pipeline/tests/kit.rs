@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Longer than any step of a test takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A store in memory that can be held, taken down, and told which rows to refuse.
 #[derive(Debug)]

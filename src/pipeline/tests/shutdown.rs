@@ -52,7 +52,8 @@ fn what_was_let_in_before_the_end_is_handed_over_after_it() {
     let mut intake = pipeline.intake();
     let request = crate::pipeline::Request {
         shape: crate::event::Shape::Single,
-        level: Some(AckLevel::Queued),
+        level: AckLevel::Queued,
+        ack_timeout: GRACE,
         idempotency_key: None,
         received: crate::event::Micros::now(),
     };

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use super::kit::{FakeStore, batch, event, options, send, start, until, wait};
-use crate::pipeline::AckLevel;
+use crate::pipeline::{AckLevel, BatchOptions};
 
 #[test]
 fn events_wait_while_the_store_is_down_and_are_stored_when_it_is_back() {
@@ -32,6 +32,27 @@ fn a_store_that_is_back_is_noticed_without_new_events() {
     until("the store to be seen down", || pipeline.store_health().state == "down");
     store.mend();
     until("the store to be seen up", || pipeline.store_health().up);
+}
+
+#[test]
+fn batches_leave_by_new_options_also_those_that_wait_already() {
+    let store = FakeStore::new();
+    let mut options = options(1);
+    options.batch = BatchOptions { max_events: 1000, max_bytes: 1 << 20, linger: Duration::from_secs(60) };
+    let keeping = options.journal.keeping();
+    for changed in [
+        BatchOptions { max_events: 2, ..options.batch },
+        BatchOptions { max_bytes: 1, ..options.batch },
+        BatchOptions { linger: Duration::ZERO, ..options.batch },
+    ] {
+        let pipeline = start(&store, options);
+        let before = store.stored();
+        send(&pipeline, &batch([event("u", 1), event("u", 2)]), AckLevel::Durable).unwrap();
+        until("the journal to have it", || pipeline.metrics().journal.counts.commits > 0);
+        assert_eq!(store.stored(), before, "it lingers");
+        pipeline.change(changed, keeping);
+        until("it to leave", || store.stored() == before + 2);
+    }
 }
 
 #[test]

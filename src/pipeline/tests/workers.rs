@@ -3,9 +3,12 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
-use super::kit::{FakeStore, batch, event, options, send, start, start_gated, start_with, until, user_of_shard, wait};
+use super::kit::{
+    FakeStore, PATIENCE, batch, event, options, send, start, start_gated, start_with, until, user_of_shard, wait,
+};
 use crate::{
     event::Event,
     pipeline::{AckLevel, Fields, ProcessingError, Processor},
@@ -52,6 +55,20 @@ fn worker_pool_processing() {
     let seen = pipeline.metrics();
     assert_eq!((seen.active_workers, seen.shards.len()), (4, 4));
     assert!(seen.shards.iter().all(|shard| shard.events_processed > 0), "every worker took part: {:?}", seen.shards);
+}
+
+#[test]
+fn a_worker_that_waits_for_its_disk_does_not_answer() {
+    let store = FakeStore::new();
+    let (pipeline, gate) = start_gated(&store, options(2));
+    assert!(pipeline.workers_answer(PATIENCE), "idle ones answer");
+    gate.hold();
+    send(&pipeline, &batch([event("u", 1)]), AckLevel::Queued).unwrap();
+    until("the worker to wait for its sync", || gate.waiting() > 0);
+    assert!(!pipeline.workers_answer(Duration::from_millis(50)));
+    gate.release();
+    assert!(pipeline.workers_answer(PATIENCE));
+    until("the event to be stored", || store.stored() == 1);
 }
 
 #[test]

@@ -73,6 +73,12 @@ impl Server {
         for (key, value) in settings.iter().chain(defaults) {
             command.arg(format!("--{key}")).arg(value);
         }
+        Self::spawn(command, data_dir)
+    }
+
+    /// Starts it as the command says, which has all settings; they log JSON. It may end before it listens;
+    /// then its log.
+    pub(crate) fn spawn(mut command: Command, data_dir: Arc<TempDir>) -> Result<Self, Vec<Value>> {
         let mut child = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -161,6 +167,12 @@ impl Server {
     /// The log so far, an entry a line.
     pub(crate) fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// The lines of the log so far that say this.
+    #[allow(dead_code, reason = "not all tests look at the log")]
+    pub(crate) fn said(&self, message: &str) -> Vec<Value> {
+        self.log().into_iter().filter(|line| line["message"] == message).collect()
     }
 
     /// Where the default SQLite store lies.
