@@ -186,6 +186,8 @@ impl Exposition {
         out.family(Kind::Gauge, "build_info", "The version that runs.", None, version)?;
         out.gauge("uptime", "Time since the start.", Some(&Unit::Seconds), &seen.uptime_seconds)?;
         out.counter("events_duplicate", "Processed events that the store had already.", None, seen.events_duplicate)?;
+        let help = "Processed events that the processor filtered out.";
+        out.counter("events_filtered", help, None, seen.events_filtered)?;
         out.counter("events_rejected", "Events that were not valid, and never accepted.", None, seen.events_rejected)?;
         out.counter("events_shed", "Events refused for load, and never accepted.", None, seen.events_shed)?;
         out.counter("body", "Bodies that events were accepted from.", Some(&Unit::Bytes), seen.body_bytes)?;

@@ -57,7 +57,7 @@ pub use flight::add_row;
 pub use flusher::BatchOptions;
 pub use identity::Identity;
 pub use level::{AckLevel, NoSuchLevel};
-pub use processor::{Fields, ProcessingError, Processor, StandardProcessor};
+pub use processor::{Fields, ProcessingError, Processor, StandardProcessor, Verdict};
 pub use query::{Found, JournaledEvent};
 pub use store_state::StoreHealth;
 pub(crate) use storing::split;
@@ -68,10 +68,14 @@ use self::{
 };
 use crate::{
     event::{Micros, Validator},
-    journal::{self, Journal},
+    journal::Journal,
     metrics::{DeadLettersSnapshot, Distributions, Elsewhere, JournalSnapshot, Metrics, Snapshot},
     storage::Storage,
-    sync::{Amount, Gate},
+    sync::Gate,
+};
+pub use crate::{
+    journal::{JournalError, Options as JournalOptions},
+    sync::Amount,
 };
 
 /// How a pipeline behaves. [`Default`] is what the service uses.
@@ -88,7 +92,7 @@ pub struct Options {
     /// How much one shard holds in memory, from admission until the journal has it.
     pub queue: Amount,
     /// How the journal behaves.
-    pub journal: journal::Options,
+    pub journal: JournalOptions,
 }
 
 impl Default for Options {
@@ -99,7 +103,7 @@ impl Default for Options {
             ack_timeout: Duration::from_secs(10),
             batch: BatchOptions { max_events: 1000, max_bytes: 1 << 20, linger: Duration::from_millis(2) },
             queue: Amount { events: 100_000, bytes: 64 << 20 },
-            journal: journal::Options::default(),
+            journal: JournalOptions::default(),
         }
     }
 }
@@ -113,6 +117,29 @@ const AWAY_AFTER: Duration = Duration::from_secs(2);
 const KEEPER_GRACE: Duration = Duration::from_secs(1);
 
 /// A running pipeline. Clones share it.
+///
+/// [`Pipeline::builder`] begins one, [`Pipeline::intake`] is the way in, and [`Pipeline::drain`] the way out: it
+/// is to be called before the last clone goes. Without it, threads stay behind, and what was accepted waits
+/// for the next start.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use event_pipeline::{pipeline::Pipeline, storage::Discard};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let pipeline = Pipeline::builder(Arc::new(Discard::default()), dir.path()).start()?;
+/// let seen = pipeline.metrics();
+/// assert_eq!(
+///     seen.events_received + seen.events_recovered,
+///     seen.events_processed + seen.events_failed + seen.current_queue_depth
+/// );
+/// let drained = pipeline.drain(Duration::from_secs(10));
+/// assert!(drained.journaled);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Pipeline {
     inner: Arc<Inner>,
