@@ -7,7 +7,8 @@
 //! What holds:
 //! - A request's events are admitted together or not at all, and a refusal is given before
 //!   anything is queued, never after.
-//! - What was journaled is stored or dead-lettered, in this run or a later one; nothing is dropped.
+//! - What was journaled is stored or dead-lettered, in this run or a later one; nothing is dropped but what
+//!   a processor of the user's own filters out.
 //! - A shard holds at most its credits' worth of events and bytes in memory, from admission until the
 //!   journal has them; behind that memory does not depend on how much there is.
 //! - Events of one user keep their order up to the hand-over to the store.

@@ -1,4 +1,4 @@
-//! The seam for what is made of an event before it is stored, and the built-in processor.
+//! The seam for what is made of an event before it is stored, or whether it is, and the built-in processor.
 
 use std::fmt::Write as _;
 
