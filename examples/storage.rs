@@ -144,7 +144,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("events.jsonl");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let id = EVENT[7..43].parse()?;
+    let id: Uuid = EVENT[7..43].parse()?;
 
     // A store that is away holds nobody up: the journal takes the event, and says so.
     let store = Arc::new(Lines::open(&path)?);
