@@ -29,9 +29,8 @@ impl Validator for Plausible {
             return Ok(());
         }
         // Runs on the threads that take requests: nothing slow belongs here.
-        let refuse = |code, detail| {
-            Err(Refusal { code: Code::Own(code), pointer: "/data/temperature".to_owned(), detail })
-        };
+        let refuse =
+            |code, detail| Err(Refusal { code: Code::Own(code), pointer: "/data/temperature".to_owned(), detail });
         let data: serde_json::Value = serde_json::from_str(event.data).unwrap_or_default();
         match data["temperature"].as_f64() {
             None => refuse("no_temperature", "a sensor sends its temperature, a number".to_owned()),

@@ -36,7 +36,10 @@ fn the_public_api_is_the_one_on_record() {
     if !is_same_compiler {
         return say(&format!("another compiler than {LIST} has sees:\n{differences}"));
     }
-    assert!(differences.is_empty(), "not as in {LIST}; where it is meant so, scripts/public-api --record:\n{differences}");
+    assert!(
+        differences.is_empty(),
+        "not as in {LIST}; where it is meant so, scripts/public-api --record:\n{differences}"
+    );
 }
 
 /// Has rustdoc describe the library as JSON; the file.
@@ -87,6 +90,9 @@ fn say(message: &str) {
 #[test]
 fn a_change_of_the_api_is_a_difference() {
     let recorded = "# head\npub fn a::kept()\npub fn a::gone()\n";
-    assert_eq!(differences(recorded, "# other\npub fn a::kept()\npub fn a::new()\n"), "- pub fn a::gone()\n+ pub fn a::new()\n");
+    assert_eq!(
+        differences(recorded, "# other\npub fn a::kept()\npub fn a::new()\n"),
+        "- pub fn a::gone()\n+ pub fn a::new()\n"
+    );
     assert_eq!(differences(recorded, recorded), "");
 }

@@ -31,8 +31,8 @@ pub(crate) use encode::{decode, skim};
 #[doc(hidden)]
 pub use parse::Parser;
 pub use reject::{Code, Rejection};
-pub use time::{Micros, SECONDS_MAX, SECONDS_MIN, TimeBuffer};
 pub(crate) use time::Civil;
+pub use time::{Micros, SECONDS_MAX, SECONDS_MIN, TimeBuffer};
 pub use validate::{ContractOnly, Refusal, Validator};
 
 /// Longest `user_id`, in characters: the column is `VARCHAR(50)`.

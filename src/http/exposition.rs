@@ -288,13 +288,7 @@ enum Kind {
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
-    fn counter(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        value: impl EncodeCounterValue,
-    ) -> fmt::Result {
+    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: impl EncodeCounterValue) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }

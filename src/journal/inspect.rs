@@ -10,7 +10,7 @@ use std::{collections::HashSet, io, sync::Arc};
 
 mod figures;
 
-pub use figures::{Inspection, LaneFigures, SegmentFigures, SegmentState};
+pub(crate) use figures::{Inspection, LaneFigures, SegmentFigures, SegmentState};
 
 use self::figures::earlier;
 use super::{

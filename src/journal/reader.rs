@@ -83,11 +83,6 @@ impl Reader {
         self.next
     }
 
-    /// Whether everything that was ever synced of the lane has been read.
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.next >= self.shared.lanes[self.lane].synced.get()
-    }
-
     /// The records of the extent that was read last.
     pub(crate) fn records(&self) -> &[u8] {
         &self.records

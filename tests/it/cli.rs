@@ -90,7 +90,7 @@ fn a_healthcheck_is_not_taken_in_by_another_service() {
     let answering = std::thread::spawn(move || {
         let (mut stream, _) = other.accept().unwrap();
         let mut request = [0; 1024];
-        stream.read(&mut request).unwrap();
+        assert!(stream.read(&mut request).unwrap() > 0);
         stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
     });
     let (code, _, err) = run(binary().args(["healthcheck", "--listen", &address]));

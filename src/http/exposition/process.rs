@@ -46,9 +46,19 @@ impl Collector for Process {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Out(encoder);
         let (seconds, bytes) = (Some(&Unit::Seconds), Some(&Unit::Bytes));
-        out.counter("process_cpu", "Time on processors, of the program and of the system for it.", seconds, self.cpu_seconds)?;
+        out.counter(
+            "process_cpu",
+            "Time on processors, of the program and of the system for it.",
+            seconds,
+            self.cpu_seconds,
+        )?;
         out.gauge("process_start_time", "When the process started, since the epoch.", seconds, &self.started_seconds)?;
-        out.gauge("process_resident_memory", "Memory that it has, with its part of files.", bytes, &self.resident_bytes)?;
+        out.gauge(
+            "process_resident_memory",
+            "Memory that it has, with its part of files.",
+            bytes,
+            &self.resident_bytes,
+        )?;
         out.gauge("process_virtual_memory", "Addresses that it has.", bytes, &self.virtual_bytes)?;
         out.gauge("process_threads", "Its threads.", None, &self.threads)?;
         out.gauge("process_open_fds", "Its open files and connections.", None, &self.descriptors)?;
