@@ -45,8 +45,10 @@
 //! | [`http`] | [`Server`](http::Server): the API over HTTP, on any [`Pipeline`](pipeline::Pipeline) |
 //! | [`pipeline`] | [`Pipeline`](pipeline::Pipeline): admission, journal, flushing; the seam [`Processor`](pipeline::Processor) |
 //! | [`storage`] | the seam [`Storage`](storage::Storage); MySQL, SQLite, discard; dead letters |
+//! | [`journal`] | how it behaves: [`Options`](journal::Options) |
 //! | [`metrics`] | [`Snapshot`](metrics::Snapshot): what is counted |
 //! | [`event`] | [`Event`](event::Event), its rules, and the seam [`Validator`](event::Validator) |
+//! | [`sync`] | [`Amount`](sync::Amount): what a queue holds |
 //!
 //! An event goes down: a body is judged by the rules of [`event`] and the [`Validator`](event::Validator), is
 //! journaled and acknowledged, goes through the [`Processor`](pipeline::Processor), and ends in the
@@ -66,13 +68,11 @@ pub mod cli;
 pub mod config;
 pub mod event;
 pub mod http;
-#[doc(hidden)]
 pub mod journal;
 pub mod metrics;
 pub mod pipeline;
 mod planted;
 pub mod storage;
-#[doc(hidden)]
 pub mod sync;
 mod unhurried;
 

@@ -6,11 +6,11 @@
 //! ```
 //!
 //! What holds:
-//! - Whatever [`Journal::commit`] returned is on the disk. After an error nothing is ever committed
+//! - Whatever `Journal::commit` returned is on the disk. After an error nothing is ever committed
 //!   again: the caller ends the process.
 //! - Readers see what is synced, in order, and nothing else; memory does not depend on how much.
 //! - A segment is used again only when a synced watermark of every lane is past it.
-//! - No promised byte lacks its place: [`Journal::promise`] counts the room in segments that are
+//! - No promised byte lacks its place: `Journal::promise` counts the room in segments that are
 //!   there already.
 //! - It always opens, whatever its files hold, unless a later version wrote them.
 //!
@@ -29,6 +29,7 @@ mod commit;
 mod error;
 mod find;
 mod format;
+#[doc(hidden)]
 pub mod fs;
 mod inspect;
 mod keeper;
@@ -40,10 +41,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+#[doc(hidden)]
 pub use commit::Pending;
 pub use error::JournalError;
 pub(crate) use inspect::{Inspection, LaneFigures, Passed, Record, SegmentFigures, SegmentState, View};
 pub(crate) use reader::{Extent, Origin, Reader};
+#[doc(hidden)]
 pub use recovery::Recovered;
 
 use self::{
@@ -100,6 +103,7 @@ impl Default for Options {
 }
 
 /// An open journal. Clones share it.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Journal {
     shared: Arc<Shared>,

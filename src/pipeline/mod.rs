@@ -69,14 +69,10 @@ use self::{
 };
 use crate::{
     event::{Micros, Validator},
-    journal::Journal,
+    journal::{self, Journal},
     metrics::{DeadLettersSnapshot, Distributions, Elsewhere, JournalSnapshot, Metrics, Snapshot},
     storage::Storage,
-    sync::Gate,
-};
-pub use crate::{
-    journal::{JournalError, Options as JournalOptions},
-    sync::Amount,
+    sync::{Amount, Gate},
 };
 
 /// How a pipeline behaves. [`Default`] is what the service uses.
@@ -93,7 +89,7 @@ pub struct Options {
     /// How much one shard holds in memory, from admission until the journal has it.
     pub queue: Amount,
     /// How the journal behaves.
-    pub journal: JournalOptions,
+    pub journal: journal::Options,
 }
 
 impl Default for Options {
@@ -104,7 +100,7 @@ impl Default for Options {
             ack_timeout: Duration::from_secs(10),
             batch: BatchOptions { max_events: 1000, max_bytes: 1 << 20, linger: Duration::from_millis(2) },
             queue: Amount { events: 100_000, bytes: 64 << 20 },
-            journal: JournalOptions::default(),
+            journal: journal::Options::default(),
         }
     }
 }
