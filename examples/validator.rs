@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn post(server: &Server, body: &str) -> Result<serde_json::Value, Box<dyn Error>> {
     let mut stream = TcpStream::connect(server.address())?;
     let head = "POST /events/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close";
-    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+    stream.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (_, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;

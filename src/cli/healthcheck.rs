@@ -37,7 +37,9 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
 fn ask(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    // With one call: who answers before all of it has come may close upon the rest.
+    let request = format!("GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     // Whoever answers on that port, it is not read without end.
     stream.take(4096).read_to_end(&mut answer)?;
