@@ -20,6 +20,7 @@ mod bench;
 mod check;
 mod completions;
 mod dead_letters;
+mod healthcheck;
 mod help;
 mod journal;
 mod logging;
@@ -77,6 +78,7 @@ fn run_with(settings: Settings, source: &Source, name: &str, given: &ArgMatches)
         bench::NAME => bench::run(&settings, given),
         check::NAME => check::run(&settings, given),
         dead_letters::NAME => dead_letters::run(&settings, given),
+        healthcheck::NAME => healthcheck::run(&settings),
         journal::NAME => journal::run(&settings, given),
         migrate::NAME => migrate::run(&settings, given),
         top::NAME => top::run(&settings, given),
@@ -101,6 +103,7 @@ fn command() -> Command {
         migrate::command(),
         journal::command(),
         dead_letters::command(),
+        healthcheck::command(),
         completions::command(),
         man::command(),
     ])

@@ -1,12 +1,11 @@
 //! Why an event was refused: a code that never changes, a place, and a sentence that helps.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What is wrong with one event. The names are part of the interface and stable for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "EventCode")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
+#[schemars(rename = "EventCode", rename_all = "snake_case")]
 pub enum Code {
     /// The body is not JSON, or not UTF-8.
     MalformedJson,
@@ -40,6 +39,9 @@ pub enum Code {
     TooDeep,
     /// The event has more bytes than a store takes.
     EventTooLarge,
+    /// A rule of a [`Validator`](super::Validator), by the name that it has for clients.
+    #[schemars(skip)]
+    Own(&'static str),
 }
 
 impl Code {
@@ -62,7 +64,14 @@ impl Code {
             Self::NumberOutOfRange => "number_out_of_range",
             Self::TooDeep => "too_deep",
             Self::EventTooLarge => "event_too_large",
+            Self::Own(name) => name,
         }
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
     }
 }
 

@@ -6,6 +6,13 @@ use schemars::JsonSchema;
 
 /// How far accepted events have come when a request is answered; each level includes the ones
 /// before it.
+///
+/// ```
+/// use event_pipeline::pipeline::AckLevel;
+///
+/// assert!(AckLevel::Queued < AckLevel::Durable && AckLevel::Durable < AckLevel::Stored);
+/// assert_eq!("durable".parse(), Ok(AckLevel::Durable));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum AckLevel {
