@@ -27,7 +27,7 @@ fn figures_chart_and_tail_move_and_nothing_else_is_asked_for() {
     browser.script(WATCH_WHAT_MOVES);
     browser.until("the stream", "return document.getElementById('connection').textContent === 'Live'");
     let rate = "parseFloat(document.getElementById('received-rate').textContent.replace(',', ''))";
-    browser.until("the rate of the load", &format!("return {rate} > 1000 && {rate} < 4000"));
+    browser.until("the rate of the load", &format!("return {rate} > 500 && {rate} < 4000"));
     for id in ["stored-total", "stored-rate", "ack-p99", "storing-p99", "journal-bytes", "journal-syncs"] {
         let before = browser.text(id);
         assert!(before.starts_with(|digit: char| digit.is_ascii_digit()), "{id}: {before}");
@@ -94,9 +94,9 @@ fn hostile_events_are_text_and_a_store_that_is_away_is_said() {
                 "code": if number % 2 == 0 { "1406" } else { hostile },
                 "detail": format!("Data too long for column 'user_id' at row {number}: {hostile}"),
                 "attempts": 1,
-                "failed_at": "2025-11-14T22:13:22.000003Z",
-                "received_at": "2025-11-14T22:13:21.000002Z",
-                "occurred_at": "2025-11-14T22:13:20.000001Z",
+                "failed_at": "2025-11-14T12:13:22.000003Z",
+                "received_at": "2025-11-14T12:13:21.000002Z",
+                "occurred_at": "2025-11-14T12:13:20.000001Z",
                 "event": {"type": "sensor_data", "source": "iot_device", "user_id": hostile, "data": {}},
             });
             serde_json::from_str(&letter.to_string()).unwrap()
