@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -33,6 +33,22 @@ fn server() -> Server {
     let server = Server::start(&[("shards", "2")]);
     assert_eq!(server.post("/events/batch", BATCH).status, 200);
     server
+}
+
+/// A process that does not outlive the test, however that ends.
+struct Killed(Child);
+
+impl Killed {
+    fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 fn nobody() -> SocketAddr {
@@ -102,11 +118,10 @@ fn a_service_that_comes_and_goes_is_followed() {
     // The kit's server would take a port of its own.
     let mut service = binary();
     service.args(["serve", "--listen", &address.to_string()]).arg("--data_dir").arg(dir.path().join("data"));
-    let mut service = service.stderr(Stdio::null()).spawn().unwrap();
+    let mut service = Killed(service.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     terminal.shows("PASS");
     until("no trouble", || !terminal.screen().contains("trying on"));
-    service.kill().unwrap();
-    service.wait().unwrap();
+    service.end();
     terminal.shows("What is shown was seen");
     terminal.press("q");
     assert_eq!(terminal.ended(), Some(0));
@@ -161,15 +176,20 @@ fn json_is_a_line_each_time() {
     let line: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&line["metrics"]["events_received"], &line["health"]["status"]), (&2.into(), &"pass".into()));
 
-    let mut child = top(server.address(), &["--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(3);
+    let mut child = Killed(top(server.address(), &["--json"]).stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines().take(3);
     for line in lines {
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
         assert_eq!(line["metrics"]["shards"].as_array().unwrap().len(), 2);
         assert!(line["at"].as_str().unwrap().ends_with('Z'));
     }
     // The reader is gone, which is no failure.
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut status = None;
+    until("its end", || {
+        status = child.0.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(0));
 }
 
 #[test]
@@ -180,12 +200,10 @@ fn a_service_that_is_not_there_ends_once_with_1() {
         assert_eq!((code, out.as_str()), (1, ""), "{err}");
         assert!(err.contains(&format!("http://{address}")) && err.contains("--url"), "{err}");
     }
-    let mut child = top(address, &["--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    let mut child = Killed(top(address, &["--json"]).stdout(Stdio::piped()).spawn().unwrap());
+    let line = BufReader::new(child.0.stdout.take().unwrap()).lines().next().unwrap().unwrap();
     let line: Value = serde_json::from_str(&line).unwrap();
     assert!(line["error"].as_str().unwrap().contains(&address.to_string()), "{line}");
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 #[test]

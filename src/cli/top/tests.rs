@@ -179,6 +179,21 @@ fn text_has_the_counts_and_no_control_characters() {
 }
 
 #[test]
+fn what_the_service_and_its_store_say_cannot_drive_the_terminal() {
+    let evil = "\x1b[2J\r\u{9b}31m\u{202e}evil";
+    let (mut metrics, mut health) = (metrics(1), health());
+    for place in ["/status", "/version", "/checks/store/0/output"] {
+        *health.pointer_mut(place).unwrap() = json!(evil);
+    }
+    metrics["store"] = json!({"state": evil, "state_seconds": 1, "retries": {evil: 3}});
+    let state = state([Ok(sample(Instant::now(), metrics, health))]);
+    for shown in [text(&state), screen(&state, 100, 30), screen(&state, 40, 12)] {
+        assert!(shown.contains("evil"), "{shown}");
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{shown:?}");
+    }
+}
+
+#[test]
 fn no_size_is_too_small() {
     let state = usual();
     for (width, height) in (0..100).step_by(3).flat_map(|width| (0..45).map(move |height| (width, height))) {
