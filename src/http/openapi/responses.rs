@@ -111,7 +111,7 @@ pub(super) fn shared() -> Value {
             &[],
         ),
         "MethodNotAllowed": refusal(
-            "The path does not answer to this method. (It does to that of this operation; for completeness.)",
+            "For other methods than those of this path, which `Allow` names.",
             &[Problem::method_not_allowed(get_only)],
             &[],
         ),
@@ -120,8 +120,8 @@ pub(super) fn shared() -> Value {
             &[Problem::timeout("the head of the request did not arrive in time")],
             &[],
         ),
-        "UriTooLong": {"description": "The path and the query are too long. Without a body."},
-        "HeadTooLarge": {"description": "More than 64 header fields, or more than 16 KiB of them. Without a body."},
+        "UriTooLong": {"description": "Path and query are too long. Without a body; this version answers 431 before it comes to that."},
+        "HeadTooLarge": {"description": "The head of the request has more than 64 fields or 16 KiB. Without a body."},
         "Internal": refusal("A bug of the service; nothing else is answered so.", &[Problem::internal()], &[]),
         "TooManyConnections": refusal(
             "There are as many connections as there may be. Nothing of the request was read.",
