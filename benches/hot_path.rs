@@ -103,7 +103,7 @@ fn metrics(c: &mut Criterion) {
             let shard = metrics.shard(black_box(1));
             shard.tally.add_received(100);
             shard.tally.add_processed(100);
-            shard.batch_settled(23_000, [(1500, 100)].into_iter());
+            shard.batch_settled(23_000, 0, [(1500, 100)].into_iter());
             ingest.record_acknowledgement(1500);
         });
     });

@@ -73,7 +73,7 @@ pub enum DecodeError {
 ///
 /// # Errors
 /// [`DecodeError`] where `bytes` do not begin with a whole record.
-pub fn decode(bytes: &[u8]) -> Result<(Event<'_>, usize), DecodeError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Event<'_>, usize), DecodeError> {
     let head: &[u8; HEAD] = bytes.first_chunk().ok_or(DecodeError::Short)?;
     let length = LENGTH + u32::from_le_bytes(chunk(head, 0)) as usize;
     let texts = bytes.get(HEAD..length).ok_or(DecodeError::Short)?;
@@ -99,7 +99,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Event<'_>, usize), DecodeError> {
 
 /// Id and length of the first record of `bytes`, without a look at the rest of it; `None` where it is
 /// not whole.
-pub fn skim(bytes: &[u8]) -> Option<(Uuid, usize)> {
+pub(crate) fn skim(bytes: &[u8]) -> Option<(Uuid, usize)> {
     let head: &[u8; HEAD] = bytes.first_chunk()?;
     let length = LENGTH + u32::from_le_bytes(chunk(head, 0)) as usize;
     (HEAD..=bytes.len()).contains(&length).then(|| (Uuid::from_bytes(chunk(head, 4)), length))

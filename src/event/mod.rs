@@ -1,11 +1,11 @@
 //! The event: its model, the rules it is judged by, and its encoding as a record.
 //!
-//! A body is parsed by [`Parser`], which hands over every good event as an [`Event`] that
+//! A body is parsed by `Parser`, which hands over every good event as an [`Event`] that
 //! borrows from the body and names every bad one by a [`Rejection`]. Whatever a store would
 //! refuse is refused here, before anything is acknowledged: an [`Event`] that exists is one
 //! that SQLite, MySQL and MariaDB take.
 //!
-//! Nothing here blocks, locks, or allocates per good event; a [`Parser`] belongs to one thread.
+//! Nothing here blocks, locks, or allocates per good event; a `Parser` belongs to one thread.
 
 use std::fmt;
 
@@ -22,11 +22,17 @@ mod tape;
 mod time;
 mod validate;
 
-pub use bench::{BodyError, Judged, Shape, Stamp};
-pub use encode::{DecodeError, RecordReader, decode, encode, encoded_len, skim};
+pub use bench::{BodyError, Shape};
+#[doc(hidden)]
+pub use bench::{Judged, Stamp};
+#[doc(hidden)]
+pub use encode::{DecodeError, RecordReader, encode, encoded_len};
+pub(crate) use encode::{decode, skim};
+#[doc(hidden)]
 pub use parse::Parser;
 pub use reject::{Code, Rejection};
-pub use time::{Civil, Micros, SECONDS_MAX, SECONDS_MIN, TimeBuffer};
+pub(crate) use time::Civil;
+pub use time::{Micros, SECONDS_MAX, SECONDS_MIN, TimeBuffer};
 pub use validate::{ContractOnly, Refusal, Validator};
 
 /// Longest `user_id`, in characters: the column is `VARCHAR(50)`.

@@ -1,10 +1,9 @@
 //! Why an event was refused: a code that never changes, a place, and a sentence that helps.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What is wrong with one event. The names are part of the interface and stable for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Code {
     /// The body is not JSON, or not UTF-8.
     MalformedJson,
@@ -38,6 +37,8 @@ pub enum Code {
     TooDeep,
     /// The event has more bytes than a store takes.
     EventTooLarge,
+    /// A rule of a [`Validator`](super::Validator), by the name that it has for clients.
+    Own(&'static str),
 }
 
 impl Code {
@@ -60,7 +61,14 @@ impl Code {
             Self::NumberOutOfRange => "number_out_of_range",
             Self::TooDeep => "too_deep",
             Self::EventTooLarge => "event_too_large",
+            Self::Own(name) => name,
         }
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
     }
 }
 

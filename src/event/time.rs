@@ -184,24 +184,24 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 /// A moment in UTC as calendars write it, in whole seconds. Shown as SQL writes it:
 /// `2026-01-15 10:30:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Civil {
+pub(crate) struct Civil {
     /// Of the common era; 0 and below lie before it.
-    pub year: i64,
+    pub(crate) year: i64,
     /// From 1.
-    pub month: u8,
+    pub(crate) month: u8,
     /// From 1.
-    pub day: u8,
+    pub(crate) day: u8,
     /// From 0.
-    pub hour: u8,
+    pub(crate) hour: u8,
     /// From 0.
-    pub minute: u8,
+    pub(crate) minute: u8,
     /// From 0.
-    pub second: u8,
+    pub(crate) second: u8,
 }
 
 impl Civil {
     /// The moment so many seconds after 1970-01-01T00:00:00Z.
-    pub fn from_seconds(seconds: i64) -> Self {
+    pub(crate) fn from_seconds(seconds: i64) -> Self {
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_A_DAY));
         // All of them are small.
         let second = seconds.rem_euclid(SECONDS_A_DAY) as u32;

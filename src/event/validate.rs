@@ -5,8 +5,28 @@
 
 use super::{Code, Event};
 
-/// Judges events by rules of the user's own. Called on the ingest threads, once for each event:
-/// it must not block.
+/// Judges events by rules of the user's own. Called on the ingest threads, once for each event that is
+/// good by the contract: it must not block, and a panic in it costs the request.
+///
+/// ```
+/// use event_pipeline::event::{Code, Event, EventType, Refusal, Validator};
+///
+/// /// Wants to know who acted.
+/// struct NamedUsers;
+///
+/// impl Validator for NamedUsers {
+///     fn validate(&self, event: &Event<'_>) -> Result<(), Refusal> {
+///         if event.kind == EventType::UserAction && event.user_id.is_none() {
+///             return Err(Refusal {
+///                 code: Code::Own("anonymous_action"),
+///                 pointer: "/user_id".to_owned(),
+///                 detail: "an action needs a user_id".to_owned(),
+///             });
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Validator: Send + Sync + 'static {
     /// Refuses an event, or lets it pass.
     ///
@@ -18,7 +38,7 @@ pub trait Validator: Send + Sync + 'static {
 /// Why a [`Validator`] refused an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The code the client sees.
+    /// The code the client sees: mostly [`Code::Own`], whose name should never change its meaning.
     pub code: Code,
     /// JSON pointer within the event, such as `/data/action`; empty for the event as a whole.
     pub pointer: String,

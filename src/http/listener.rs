@@ -38,6 +38,29 @@ const TURNED_AWAY_MAX: usize = 64;
 const TURNED_AWAY_RETRY_S: u64 = 1;
 
 /// A running HTTP server.
+///
+/// ```
+/// use std::{net::TcpListener, sync::Arc, time::Duration};
+///
+/// use event_pipeline::{
+///     http::{Options, Server},
+///     pipeline::Pipeline,
+///     storage::Discard,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let pipeline = Pipeline::builder(Arc::new(Discard::default()), dir.path()).start()?;
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let server = Server::start(listener, pipeline.clone(), Options::default())?;
+/// assert_ne!(server.address().port(), 0);
+///
+/// // When it is to end: requests first, then what they brought.
+/// server.stop(Duration::from_secs(5));
+/// pipeline.drain(Duration::from_secs(5));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,

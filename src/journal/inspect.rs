@@ -10,7 +10,7 @@ use std::{collections::HashSet, io, sync::Arc};
 
 mod figures;
 
-pub use figures::{Inspection, LaneFigures, SegmentFigures, SegmentState};
+pub(crate) use figures::{Inspection, LaneFigures, SegmentFigures, SegmentState};
 
 use self::figures::earlier;
 use super::{
@@ -27,7 +27,7 @@ const LOOKS_MAX: usize = 8;
 
 /// A journal as it was when it was looked at.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct View {
     /// Segments with a head, in the order in which they were written.
     parts: Vec<Part>,
     /// Files that hold no records, or none that are read.
@@ -48,28 +48,28 @@ struct Part {
 
 /// A record and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// The segment's number.
-    pub segment: u64,
+    pub(crate) segment: u64,
     /// Its lane.
-    pub lane: u32,
+    pub(crate) lane: u32,
     /// Its number in the lane.
-    pub number: u64,
+    pub(crate) number: u64,
     /// Whether a watermark covers it: it is stored or dead-lettered.
-    pub is_stored: bool,
+    pub(crate) is_stored: bool,
     /// Bytes of it.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// What it holds.
-    pub event: Event<'a>,
+    pub(crate) event: Event<'a>,
 }
 
 /// What a reading passed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
+pub(crate) struct Passed {
     /// Places that are damaged.
-    pub damaged: u64,
+    pub(crate) damaged: u64,
     /// Segments that were used again before they were read to their end.
-    pub recycled: Vec<u64>,
+    pub(crate) recycled: Vec<u64>,
 }
 
 /// One thing found on the way through a segment.
@@ -84,7 +84,7 @@ impl View {
     ///
     /// # Errors
     /// [`JournalError`] where a file cannot be read, or a later version wrote it.
-    pub fn open(fs: &dyn Fs) -> Result<Self, JournalError> {
+    pub(crate) fn open(fs: &dyn Fs) -> Result<Self, JournalError> {
         let mut doubtful = HashSet::new();
         let mut looks = 0;
         loop {
@@ -143,12 +143,12 @@ impl View {
     }
 
     /// Bytes of commits that there are to be read.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.end().saturating_sub(part.segment.begin())).sum()
     }
 
     /// Whether it has a segment of that number.
-    pub fn has_segment(&self, number: u64) -> bool {
+    pub(crate) fn has_segment(&self, number: u64) -> bool {
         let others = self.others.iter().map(|figures| figures.number);
         self.parts.iter().map(|part| part.segment.number()).chain(others).any(|other| other == number)
     }
@@ -157,7 +157,7 @@ impl View {
     ///
     /// # Errors
     /// [`JournalError`] where a file cannot be read.
-    pub fn inspect(&self) -> Result<Inspection, JournalError> {
+    pub(crate) fn inspect(&self) -> Result<Inspection, JournalError> {
         let mut oldest_unstored: Option<Micros> = None;
         let mut segments = self.others.clone();
         for part in &self.parts {
@@ -208,7 +208,7 @@ impl View {
     ///
     /// # Errors
     /// Where a file cannot be read, or what `visit` returned.
-    pub fn records<E: From<JournalError>>(
+    pub(crate) fn records<E: From<JournalError>>(
         &self,
         only: Option<u64>,
         mut visit: impl FnMut(&Record<'_>) -> Result<(), E>,

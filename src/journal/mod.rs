@@ -6,11 +6,11 @@
 //! ```
 //!
 //! What holds:
-//! - Whatever [`Journal::commit`] returned is on the disk. After an error nothing is ever committed
+//! - Whatever `Journal::commit` returned is on the disk. After an error nothing is ever committed
 //!   again: the caller ends the process.
 //! - Readers see what is synced, in order, and nothing else; memory does not depend on how much.
 //! - A segment is used again only when a synced watermark of every lane is past it.
-//! - No promised byte lacks its place: [`Journal::promise`] counts the room in segments that are
+//! - No promised byte lacks its place: `Journal::promise` counts the room in segments that are
 //!   there already.
 //! - It always opens, whatever its files hold, unless a later version wrote them.
 //!
@@ -29,6 +29,7 @@ mod commit;
 mod error;
 mod find;
 mod format;
+#[doc(hidden)]
 pub mod fs;
 mod inspect;
 mod keeper;
@@ -40,10 +41,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+#[doc(hidden)]
 pub use commit::Pending;
 pub use error::JournalError;
-pub use inspect::{Inspection, LaneFigures, Passed, Record, SegmentFigures, SegmentState, View};
-pub use reader::{Extent, Origin, Reader};
+pub(crate) use inspect::{Inspection, LaneFigures, Passed, Record, SegmentFigures, SegmentState, View};
+pub(crate) use reader::{Extent, Origin, Reader};
+#[doc(hidden)]
 pub use recovery::Recovered;
 
 use self::{
@@ -58,10 +61,10 @@ use crate::{
 };
 
 /// Smallest segment: a few commits must fit.
-pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 /// Fewest segments that the journal's bound must hold: one that is written to, one that is drained,
 /// two that are withheld so that watermarks and a restart always have a place, and one more.
-pub const SEGMENTS_MIN: u64 = 5;
+pub(crate) const SEGMENTS_MIN: u64 = 5;
 /// Segments whose room is never promised.
 const WITHHELD: u64 = 2;
 /// What a run of records costs beside its bytes: its part of the heads, and padding.
@@ -74,9 +77,9 @@ const COMMIT_BYTES_MAX: u64 = 2 << 20;
 /// How a journal behaves. [`Default`] is what the service uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes of one segment, a multiple of 4096 and at least [`SEGMENT_BYTES_MIN`].
+    /// Bytes of one segment, a multiple of 4096 and at least 64 KiB.
     pub segment_bytes: u64,
-    /// Bytes of all files together, at least [`SEGMENTS_MIN`] segments.
+    /// Bytes of all files together, at least five segments.
     pub max_bytes: u64,
     /// Room that is to be had at any time, as long as the bound and the disk allow it: at least what
     /// one request may need.
@@ -100,6 +103,7 @@ impl Default for Options {
 }
 
 /// An open journal. Clones share it.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
@@ -159,7 +163,7 @@ impl Journal {
     }
 
     /// Gives back room that was taken and not used.
-    pub fn release(&self, bytes: u64) {
+    pub(crate) fn release(&self, bytes: u64) {
         self.shared.room.give_back(bytes);
     }
 
@@ -173,7 +177,7 @@ impl Journal {
     /// With so many bytes a run of records is to be handed over, and what a shard has committed. So
     /// a run that is not large by itself (see [`Journal::cost`]) makes no commit larger than the
     /// largest.
-    pub fn run_bytes(&self) -> usize {
+    pub(crate) fn run_bytes(&self) -> usize {
         (self.shared.commit_bytes_max() / 4) as usize
     }
 
@@ -195,23 +199,23 @@ impl Journal {
     }
 
     /// To be called where a shard is not about to commit any more, and did not.
-    pub fn look_again(&self) {
+    pub(crate) fn look_again(&self) {
         self.shared.group.look_again();
     }
 
     /// The reader of a shard's lane.
-    pub fn reader(&self, shard: usize) -> Reader {
+    pub(crate) fn reader(&self, shard: usize) -> Reader {
         Reader::new(Arc::clone(&self.shared), shard)
     }
 
     /// Readers of lanes that no shard has any more, and nothing is added to. One user's events may be
     /// in several of them: read one after another, in this order, they are in theirs.
-    pub fn former_readers(&self) -> Vec<Reader> {
+    pub(crate) fn former_readers(&self) -> Vec<Reader> {
         (self.shared.shards..self.shared.lanes.len()).map(|lane| Reader::new(Arc::clone(&self.shared), lane)).collect()
     }
 
     /// Number of the record after the last that is synced of a lane.
-    pub fn synced(&self, lane: usize) -> u64 {
+    pub(crate) fn synced(&self, lane: usize) -> u64 {
         self.shared.lanes[lane].synced.get()
     }
 
@@ -222,12 +226,12 @@ impl Journal {
     }
 
     /// Whether there is room for more than a few events.
-    pub fn can_accept(&self) -> bool {
+    pub(crate) fn can_accept(&self) -> bool {
         self.shared.room.free() >= self.run_bytes() as u64 && !self.shared.group.is_failed()
     }
 
     /// What it holds.
-    pub fn figures(&self) -> JournalFigures {
+    pub(crate) fn figures(&self) -> JournalFigures {
         let segments = lock(&self.shared.segments);
         JournalFigures {
             bytes: segments.bytes(self.shared.options.segment_bytes),

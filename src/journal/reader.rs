@@ -16,7 +16,7 @@ use super::{
 
 /// The reader of one lane.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     shared: Arc<Shared>,
     /// Which of `shared.lanes`.
     lane: usize,
@@ -33,20 +33,20 @@ pub struct Reader {
 
 /// A run of a lane's records, which stand in [`Reader::records`] until the next is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// Number of the first record.
-    pub first: u64,
+    pub(crate) first: u64,
     /// How many there are.
-    pub events: u32,
+    pub(crate) events: u32,
     /// How many before `first`, and behind what was read before, are lost to damage.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// How many of the records to pass over: they are done already.
-    pub skip: u32,
+    pub(crate) skip: u32,
 }
 
 /// Where the records of an extent stand in the journal, to be read again while they are not stored.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub(crate) struct Origin {
     segment: Arc<Segment>,
     at: u64,
 }
@@ -56,7 +56,7 @@ impl Origin {
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn record(&self, offset: u32) -> io::Result<Vec<u8>> {
+    pub(crate) fn record(&self, offset: u32) -> io::Result<Vec<u8>> {
         record_at(&self.segment, self.at + u64::from(offset))
     }
 }
@@ -74,27 +74,22 @@ impl Reader {
     }
 
     /// Which lane it reads, for [`super::Journal::advance`].
-    pub fn lane(&self) -> usize {
+    pub(crate) fn lane(&self) -> usize {
         self.lane
     }
 
     /// Number of the next record wanted.
-    pub fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.next
     }
 
-    /// Whether everything that was ever synced of the lane has been read.
-    pub fn is_at_end(&self) -> bool {
-        self.next >= self.shared.lanes[self.lane].synced.get()
-    }
-
     /// The records of the extent that was read last.
-    pub fn records(&self) -> &[u8] {
+    pub(crate) fn records(&self) -> &[u8] {
         &self.records
     }
 
     /// Where they stand in the journal.
-    pub fn origin(&self) -> Option<Origin> {
+    pub(crate) fn origin(&self) -> Option<Origin> {
         let (walk, _) = self.reading.as_ref()?;
         Some(Origin { segment: Arc::clone(walk.segment()), at: self.records_at })
     }
@@ -104,7 +99,7 @@ impl Reader {
     ///
     /// # Errors
     /// Where a file cannot be read: try again later.
-    pub fn next_extent(&mut self, limit: u64) -> io::Result<Option<Extent>> {
+    pub(crate) fn next_extent(&mut self, limit: u64) -> io::Result<Option<Extent>> {
         // What is synced later is left for the next call.
         let synced = self.shared.lanes[self.lane].synced.get().min(limit);
         while self.next < synced {

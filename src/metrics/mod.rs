@@ -6,7 +6,7 @@
 //! **received + recovered = processed + failed + current queue depth**
 //!
 //! It holds because the depth is derived from one tally in which what leaves is read before
-//! what came (see [`crate::sync::Tally`]). Percentiles come from HDR histograms with two
+//! what came (`src/sync/tally.rs`). Percentiles come from HDR histograms with two
 //! significant digits, behind a lock that a writer takes once a batch or request.
 
 use std::{
@@ -25,10 +25,16 @@ mod shard;
 mod snapshot;
 
 pub use histogram::{Distribution, Percentiles};
+#[doc(hidden)]
 pub use ingest::IngestMetrics;
-pub use journal::{JournalCounts, JournalFigures, JournalMetrics};
+#[doc(hidden)]
+pub use journal::JournalMetrics;
+pub use journal::{JournalCounts, JournalFigures};
+#[doc(hidden)]
 pub use shard::ShardMetrics;
-pub use snapshot::{DeadLettersSnapshot, Elsewhere, JournalSnapshot, ShardSnapshot, Snapshot, StoreSnapshot};
+#[doc(hidden)]
+pub use snapshot::Elsewhere;
+pub use snapshot::{DeadLettersSnapshot, JournalSnapshot, ShardSnapshot, Snapshot, StoreSnapshot};
 
 use crate::sync::Padded;
 
@@ -49,6 +55,7 @@ pub struct Distributions {
 }
 
 /// All counters of one pipeline.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Metrics {
     started: Instant,

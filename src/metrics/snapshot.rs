@@ -17,7 +17,7 @@ use crate::sync::{Padded, TallySnapshot};
 pub struct Snapshot {
     /// Events accepted since the start.
     pub events_received: u64,
-    /// Events in the store, those included that were there already.
+    /// Events in the store, those included that were there already, or that the processor filtered out.
     pub events_processed: u64,
     /// Events refused for good by the processor or the store.
     pub events_failed: u64,
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub events_recovered: u64,
     /// Processed events whose id the store had already.
     pub events_duplicate: u64,
+    /// Processed events that the processor filtered out: they are not in the store.
+    pub events_filtered: u64,
     /// Events that were not valid, and never accepted.
     pub events_rejected: u64,
     /// Events refused for load, and never accepted.
@@ -133,13 +135,14 @@ impl Snapshot {
     ) -> Self {
         let Elsewhere { store, journal, dead_letters } = elsewhere;
         let mut total = TallySnapshot::default();
-        let mut storing_us = 0_u64;
+        let (mut filtered, mut storing_us) = (0, 0_u64);
         let mut shards = Vec::with_capacity(metrics.shards.len());
         for (index, shard) in metrics.shards.iter().enumerate() {
             let tally = shard.tally.snapshot();
-            let (batches, record_bytes, latency_us) = shard.totals();
+            let totals = shard.totals();
             total += tally;
-            storing_us = storing_us.saturating_add(latency_us);
+            filtered += totals.filtered;
+            storing_us = storing_us.saturating_add(totals.storing_us);
             shards.push(ShardSnapshot {
                 shard: index,
                 events_received: tally.received,
@@ -147,8 +150,8 @@ impl Snapshot {
                 events_failed: tally.failed,
                 current_queue_depth: tally.depth(),
                 queue_bytes: queue_bytes(index),
-                batches,
-                record_bytes,
+                batches: totals.batches,
+                record_bytes: totals.record_bytes,
             });
         }
         let (mut rejected, mut shed, mut body_bytes) = (0, 0, 0);
@@ -169,6 +172,7 @@ impl Snapshot {
             uptime_seconds: metrics.started.elapsed().as_secs(),
             events_recovered: total.recovered,
             events_duplicate: total.duplicate,
+            events_filtered: filtered,
             events_rejected: rejected,
             events_shed: shed,
             body_bytes,
@@ -205,13 +209,13 @@ mod tests {
         metrics.shard(0).tally.add_processed(7);
         metrics.shard(0).tally.add_duplicate(2);
         metrics.shard(1).tally.add_failed(1);
-        metrics.shard(0).batch_settled(700, [(2_000, 7)].into_iter());
+        metrics.shard(0).batch_settled(700, 1, [(2_000, 7)].into_iter());
         ingest.add_rejected(3);
         ingest.add_shed(4);
 
         let seen = metrics.snapshot(&|_| 0, Elsewhere::default());
         assert_eq!((seen.events_received, seen.events_processed, seen.events_failed), (15, 7, 1));
-        assert_eq!((seen.events_duplicate, seen.events_rejected, seen.events_shed), (2, 3, 4));
+        assert_eq!((seen.events_duplicate, seen.events_filtered, seen.events_rejected, seen.events_shed), (2, 1, 3, 4));
         assert_eq!(seen.current_queue_depth, 7);
         assert_eq!(seen.average_processing_latency_ms, 2.0);
         assert_eq!(seen.active_workers, 1);

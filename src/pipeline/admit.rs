@@ -31,6 +31,42 @@ use crate::{
 const IDEMPOTENCY_NAMESPACE: Uuid = Uuid::from_u128(0x6d0f_3c52_8a3e_4c0f_9a61_27b1_55d8_e90c);
 
 /// The way into a pipeline, for one thread.
+///
+/// It keeps buffers, so a thread should use one for all that it takes. [`Intake::submit`] is the short way;
+/// whoever has many requests at a time calls [`Intake::take`] for each and [`Intake::flush`] once.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use event_pipeline::{
+///     event::{Micros, Shape},
+///     pipeline::{AckLevel, Pipeline, Refused, Request},
+///     storage::Discard,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let pipeline = Pipeline::builder(Arc::new(Discard::default()), dir.path()).start()?;
+/// let mut intake = pipeline.intake();
+/// let request = Request {
+///     shape: Shape::Batch { events_max: 100 },
+///     level: Some(AckLevel::Durable),
+///     idempotency_key: Some("upload 17"),
+///     received: Micros::now(),
+/// };
+/// let body = br#"[{"type":"system_log","source":"system"},{"type":"system_log"}]"#;
+/// let taken = intake.take(body, request)?;
+/// assert_eq!((taken.received, taken.accepted.len()), (2, 1));
+/// assert_eq!(taken.rejections[0].pointer, "/1/source");
+/// assert!(matches!(intake.take(b"[{}]", request), Err(Refused::NoValidEvent { .. })));
+///
+/// intake.flush();
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// assert_eq!(runtime.block_on(taken.ack.wait()).level, AckLevel::Durable);
+/// pipeline.drain(Duration::from_secs(10));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Intake {
     inner: Arc<Inner>,
@@ -315,7 +351,7 @@ impl Intake {
     }
 
     /// The counters of this thread.
-    pub fn metrics(&self) -> &IngestMetrics {
+    pub(crate) fn metrics(&self) -> &IngestMetrics {
         &self.metrics
     }
 }

@@ -43,7 +43,28 @@ const STORE_THREADS: usize = 2;
 /// Looking an event up in this node's files may read some of them through.
 const LOOKUPS_MAX: usize = 2;
 
-/// A pipeline that does not run yet.
+/// A pipeline that does not run yet: [`Pipeline::builder`].
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use event_pipeline::{
+///     pipeline::{AckLevel, Options, Pipeline},
+///     storage::Discard,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let options = Options { shards: 2, ack: AckLevel::Stored, ..Options::default() };
+/// let pipeline = Pipeline::builder(Arc::new(Discard::default()), dir.path())
+///     .options(options)
+///     .store_name("none, for a trial")
+///     .start()?;
+/// assert_eq!(pipeline.options().shards, 2);
+/// pipeline.drain(Duration::from_secs(10));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Builder {
     storage: Arc<dyn Storage>,
     dir: PathBuf,

@@ -11,7 +11,7 @@ use std::{
 use super::{
     ack::{DeadEvent, Ticket},
     backlog::{Backlog, Waiting},
-    processor::{Fields, ProcessingError, Processor},
+    processor::{Fields, ProcessingError, Processor, Verdict},
 };
 use crate::{
     event::{self, Event, Micros},
@@ -30,8 +30,8 @@ pub(super) struct Flight {
     /// For each row, which event of its request it is; 0 where nobody waits.
     indexes: Vec<u32>,
     waits: Vec<Wait>,
-    /// Requests of events that the processor failed, one for each.
-    failed_waits: Vec<Arc<Ticket>>,
+    /// Requests of events that have no row, one for each.
+    rowless_waits: Vec<Arc<Ticket>>,
     /// When the events were received: runs of one time and how many share it.
     received: Vec<(Micros, u64)>,
     /// For each row, where its record begins in its extent.
@@ -45,6 +45,8 @@ pub(super) struct Flight {
     pub(super) end: u64,
     /// How many events it has, rows or not.
     pub(super) events: u64,
+    /// How many of them the processor filtered out.
+    pub(super) filtered: u64,
     /// Bytes of their records.
     pub(super) bytes: u64,
     pub(super) duplicates: Vec<usize>,
@@ -162,18 +164,24 @@ impl Flight {
                 reading.pass(length);
                 continue;
             }
-            full = batch.len() >= limits.rows_max || (!batch.is_empty() && batch.bytes() + length > limits.bytes_max);
+            // Events without a row count too: there may be no end of them.
+            full = self.events >= limits.rows_max as u64
+                || (!batch.is_empty() && batch.bytes() + length > limits.bytes_max);
             if full {
                 break;
             }
             let waiter = waiters.of(reading.next);
             match add_row(&mut batch, &event, processor, now) {
-                Ok(()) => {
+                Ok(Verdict::Store) => {
                     self.offsets.push(reading.offset as u32);
                     self.indexes.push(waiter.as_ref().map_or(0, |(_, index)| *index));
                     if let Some((ticket, _)) = waiter {
                         self.wait_for(batch.len() - 1, ticket);
                     }
+                }
+                Ok(Verdict::FilterOut) => {
+                    self.filtered += 1;
+                    self.rowless_waits.extend(waiter.and_then(|(ticket, _)| ticket.upgrade()));
                 }
                 Err(error) => self.fail(&event, error, waiter, now),
             }
@@ -209,7 +217,7 @@ impl Flight {
             // Told with the rest, when the letter is written.
             let dead = DeadEvent { index: index as usize, code: "processing_failed", detail: error.reason };
             ticket.note(|noted| noted.dead.push(dead));
-            self.failed_waits.push(ticket);
+            self.rowless_waits.push(ticket);
         }
     }
 
@@ -267,7 +275,7 @@ impl Flight {
             }
             ticket.settle(u32::try_from(rows.len()).expect("a batch has fewer rows than u32 holds"));
         }
-        self.failed_waits.iter().for_each(|ticket| ticket.settle(1));
+        self.rowless_waits.iter().for_each(|ticket| ticket.settle(1));
     }
 
     /// Empties it for the next batch and keeps its buffers.
@@ -278,11 +286,11 @@ impl Flight {
         }
         self.indexes.clear();
         self.waits.clear();
-        self.failed_waits.clear();
+        self.rowless_waits.clear();
         self.received.clear();
         self.offsets.clear();
         self.origins.clear();
-        (self.events, self.bytes) = (0, 0);
+        (self.events, self.filtered, self.bytes) = (0, 0, 0);
         self.duplicates.clear();
         self.refused.clear();
         self.failed.clear();
@@ -304,7 +312,8 @@ fn within<'a, T>(sorted: &'a [T], rows: &Range<usize>, row: impl Fn(&T) -> usize
     &sorted[start..end]
 }
 
-/// Adds the row of an event, as `processor` makes it.
+/// Adds the row of an event, as `processor` makes it; no row where it filters the event out. Of use to
+/// try a processor alone.
 ///
 /// # Errors
 /// [`ProcessingError`], after which the batch is as it was before.
@@ -313,7 +322,7 @@ pub fn add_row(
     event: &Event<'_>,
     processor: &dyn Processor,
     now: Micros,
-) -> Result<(), ProcessingError> {
+) -> Result<Verdict, ProcessingError> {
     let row = Row {
         id: event.id,
         kind: event.kind,
@@ -325,13 +334,19 @@ pub fn add_row(
         processed_at_s: now.seconds(),
         receipt: event.receipt,
     };
-    batch.push_with(&row, |text| {
+    let pushed = batch.push_with(&row, |text| {
         let mut fields = Fields::begin(text);
-        processor.process(event, &mut fields)?;
-        fields.plain("receipt", event.receipt.encode(&mut [0; 32]));
-        fields.end();
-        Ok(())
-    })
+        match processor.process(event, &mut fields) {
+            Ok(Verdict::Store) => {
+                fields.plain("receipt", event.receipt.encode(&mut [0; 32]));
+                fields.end();
+                Ok(())
+            }
+            other => Err(other),
+        }
+    });
+    // What is no row is an error to the batch alone.
+    pushed.map_or_else(|no_row| no_row, |()| Ok(Verdict::Store))
 }
 
 /// From receipt to processing, held within what the column's INT holds.

@@ -122,7 +122,7 @@ impl Flusher {
         metrics.tally.add_failed(dead);
         metrics.tally.add_processed(flight.events - dead);
         metrics.tally.add_duplicate(flight.duplicates.len() as u64);
-        metrics.batch_settled(flight.bytes, flight.latencies_us(Micros::now()));
+        metrics.batch_settled(flight.bytes, flight.filtered, flight.latencies_us(Micros::now()));
         flight.tell();
         flight.clear();
         flight

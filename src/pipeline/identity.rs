@@ -33,6 +33,7 @@ impl Identity {
 
     /// The shard of an event among `shards`: by its `user_id`, so that one user's events keep
     /// their order, or by its id where it has none.
+    #[doc(hidden)]
     pub fn shard_of(&self, event: &Event<'_>, shards: usize) -> usize {
         let hasher = SipHasher13::new_with_key(&self.key);
         let hash = match event.user_id {

@@ -4,6 +4,13 @@ use std::{fmt, str::FromStr};
 
 /// How far accepted events have come when a request is answered; each level includes the ones
 /// before it.
+///
+/// ```
+/// use event_pipeline::pipeline::AckLevel;
+///
+/// assert!(AckLevel::Queued < AckLevel::Durable && AckLevel::Durable < AckLevel::Stored);
+/// assert_eq!("durable".parse(), Ok(AckLevel::Durable));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AckLevel {
     /// In the shard's memory queue: fast, and lost if the process dies.

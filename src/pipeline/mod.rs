@@ -7,7 +7,8 @@
 //! What holds:
 //! - A request's events are admitted together or not at all, and a refusal is given before
 //!   anything is queued, never after.
-//! - What was journaled is stored or dead-lettered, in this run or a later one; nothing is dropped.
+//! - What was journaled is stored or dead-lettered, in this run or a later one; nothing is dropped but what
+//!   a processor of the user's own filters out.
 //! - A shard holds at most its credits' worth of events and bytes in memory, from admission until the
 //!   journal has them; behind that memory does not depend on how much there is.
 //! - Events of one user keep their order up to the hand-over to the store.
@@ -57,7 +58,7 @@ pub use flight::add_row;
 pub use flusher::BatchOptions;
 pub use identity::Identity;
 pub use level::{AckLevel, NoSuchLevel};
-pub use processor::{Fields, ProcessingError, Processor, StandardProcessor};
+pub use processor::{Fields, ProcessingError, Processor, StandardProcessor, Verdict};
 pub use query::{Found, JournaledEvent};
 pub use store_state::StoreHealth;
 pub(crate) use storing::split;
@@ -113,6 +114,29 @@ const AWAY_AFTER: Duration = Duration::from_secs(2);
 const KEEPER_GRACE: Duration = Duration::from_secs(1);
 
 /// A running pipeline. Clones share it.
+///
+/// [`Pipeline::builder`] begins one, [`Pipeline::intake`] is the way in, and [`Pipeline::drain`] the way out: it
+/// is to be called before the last clone goes. Without it, threads stay behind, and what was accepted waits
+/// for the next start.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use event_pipeline::{pipeline::Pipeline, storage::Discard};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let pipeline = Pipeline::builder(Arc::new(Discard::default()), dir.path()).start()?;
+/// let seen = pipeline.metrics();
+/// assert_eq!(
+///     seen.events_received + seen.events_recovered,
+///     seen.events_processed + seen.events_failed + seen.current_queue_depth
+/// );
+/// let drained = pipeline.drain(Duration::from_secs(10));
+/// assert!(drained.journaled);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Pipeline {
     inner: Arc<Inner>,

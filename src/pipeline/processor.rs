@@ -1,4 +1,4 @@
-//! The seam for what is made of an event before it is stored, and the built-in processor.
+//! The seam for what is made of an event before it is stored, or whether it is, and the built-in processor.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,55 @@ use thiserror::Error;
 
 use crate::event::{Event, Micros, TimeBuffer};
 
-/// Makes `processed_data` of an event. Called by the shard's flusher, once for each attempt to
-/// batch an event: it must not block, and what it makes should depend on the event alone.
+/// Makes `processed_data` of an event, filters it out, or fails it.
+///
+/// Called by the shard's flusher, long after the client was answered: it must not block, and a panic in
+/// it ends the process. An event may come twice, after a crash or from a client that retried, so what is
+/// made should depend on the event alone.
+///
+/// ```
+/// use event_pipeline::{
+///     event::{Event, EventType},
+///     pipeline::{Fields, ProcessingError, Processor, Verdict},
+/// };
+///
+/// /// Stores what users did, without the rest of what came with it.
+/// struct ActionsOnly;
+///
+/// impl Processor for ActionsOnly {
+///     fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<Verdict, ProcessingError> {
+///         if event.kind != EventType::UserAction {
+///             return Ok(Verdict::FilterOut);
+///         }
+///         let data: serde_json::Value = serde_json::from_str(event.data)
+///             .map_err(|error| ProcessingError { reason: format!("data cannot be read: {error}") })?;
+///         let Some(action) = data["action"].as_str() else {
+///             return Err(ProcessingError { reason: "data has no action".to_owned() });
+///         };
+///         fields.value("action", &action)?;
+///         fields.time("received_at", event.received);
+///         Ok(Verdict::Store)
+///     }
+/// }
+/// ```
 pub trait Processor: Send + Sync + 'static {
-    /// Writes the members of the event's `processed_data`. The pipeline adds `receipt` itself.
+    /// Writes the members of the event's `processed_data`, each name once. The pipeline adds `receipt`
+    /// itself.
     ///
     /// # Errors
-    /// [`ProcessingError`]: this event alone fails, and what was written for it is dropped.
-    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<(), ProcessingError>;
+    /// [`ProcessingError`]: this event alone fails, and becomes a dead letter. What was written for it is
+    /// dropped.
+    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<Verdict, ProcessingError>;
+}
+
+/// What is to become of an event that a [`Processor`] has no fault to find with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is stored with what was written.
+    Store,
+    /// It is not stored, and what was written is dropped. It counts as processed, and as filtered; whoever
+    /// waits for it at `stored` is answered as if it were.
+    FilterOut,
 }
 
 /// Why a [`Processor`] could not make anything of an event.
@@ -59,7 +100,8 @@ impl<'a> Fields<'a> {
         self.text.push_str(itoa::Buffer::new().format(value));
     }
 
-    /// A member whose value is a text that needs no escaping in JSON: ids, names of constants.
+    /// A member whose value is a text that needs no escaping in JSON: ids, names of constants. Any other
+    /// text is for [`Fields::value`].
     #[inline]
     pub fn plain(&mut self, name: &'static str, value: &str) {
         self.name(name);
@@ -109,7 +151,7 @@ impl<'a> Fields<'a> {
 pub struct StandardProcessor;
 
 impl Processor for StandardProcessor {
-    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<(), ProcessingError> {
+    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<Verdict, ProcessingError> {
         fields.raw("data", event.data);
         match event.timestamp {
             Some(timestamp) => fields.plain("timestamp", timestamp),
@@ -117,6 +159,6 @@ impl Processor for StandardProcessor {
         }
         fields.time("received_at", event.received);
         fields.number("lag_ms", (event.received.0 - event.occurred.0) / 1000);
-        Ok(())
+        Ok(Verdict::Store)
     }
 }

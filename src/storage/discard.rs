@@ -8,10 +8,10 @@ use std::{
     },
 };
 
-use futures_util::future::{BoxFuture, FutureExt as _, ready};
+use futures_util::future::{FutureExt as _, ready};
 use uuid::Uuid;
 
-use super::{Batch, Limits, Migration, Storage, StoreError, Stored, StoredEvent};
+use super::{Batch, BoxFuture, Storage, StoreError, Stored, StoredEvent};
 
 /// Takes everything and keeps nothing but a count.
 #[derive(Debug, Default)]
@@ -40,13 +40,5 @@ impl Storage for Discard {
 
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         ready(Ok(())).boxed()
-    }
-
-    fn migrate(&self) -> BoxFuture<'_, Result<Migration, StoreError>> {
-        ready(Ok(Migration::NotNeeded)).boxed()
-    }
-
-    fn limits(&self) -> Limits {
-        Limits { rows_max: 4096, bytes_max: 4 << 20, in_flight: 1 }
     }
 }

@@ -8,7 +8,8 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+pub use futures_util::future::BoxFuture;
+use futures_util::future::{FutureExt as _, ready};
 use uuid::Uuid;
 
 mod batch;
@@ -30,10 +31,59 @@ pub use target::{Target, TargetError};
 
 /// A place that keeps processed events for good.
 ///
-/// All methods are called on the store runtime, which has tokio's I/O and time.
+/// All methods are called on the store runtime, which has tokio's I/O and time and two threads: what
+/// takes longer than a moment belongs on a thread of its own, or into `tokio::task::spawn_blocking`.
+/// Several calls of [`Storage::store`] run at a time: one for each shard, times [`Limits::in_flight`]. A
+/// store of one's own sets a limit to how long a call takes, since nobody else does, and fails it then.
+///
+/// ```
+/// use std::{
+///     collections::HashMap,
+///     ops::Range,
+///     sync::{Arc, Mutex},
+/// };
+///
+/// use event_pipeline::{
+///     Uuid,
+///     event::Receipt,
+///     storage::{Batch, BoxFuture, Storage, StoreError, Stored, StoredEvent},
+/// };
+///
+/// /// Keeps what it is given for as long as the process runs.
+/// #[derive(Default)]
+/// struct Memory(Mutex<HashMap<Uuid, (Receipt, StoredEvent)>>);
+///
+/// impl Storage for Memory {
+///     fn store<'a>(&'a self, batch: &'a Arc<Batch>, rows: Range<usize>) -> BoxFuture<'a, Result<Stored, StoreError>> {
+///         Box::pin(async move {
+///             let mut kept = self.0.lock().unwrap();
+///             let mut stored = Stored::default();
+///             for index in rows {
+///                 let row = batch.row(index);
+///                 let (receipt, _) = kept.entry(row.id).or_insert_with(|| (row.receipt, row.into()));
+///                 if *receipt != row.receipt {
+///                     stored.duplicates.push(index);
+///                 }
+///             }
+///             Ok(stored)
+///         })
+///     }
+///
+///     fn fetch(&self, id: Uuid) -> BoxFuture<'_, Result<Option<StoredEvent>, StoreError>> {
+///         let event = self.0.lock().unwrap().get(&id).map(|(_, event)| event.clone());
+///         Box::pin(async { Ok(event) })
+///     }
+///
+///     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+///         Box::pin(async { Ok(()) })
+///     }
+/// }
+/// ```
 pub trait Storage: Send + Sync + 'static {
     /// Stores `rows` of `batch`, all of them or none; rows whose id is there already are left
-    /// as they are and reported as duplicates.
+    /// as they are and reported as duplicates, unless they are there with the same receipt: then an
+    /// earlier attempt stored them. The batch is shared, so that it may go to another thread; it is used
+    /// again when all have let go of it.
     ///
     /// # Errors
     /// [`StoreError`], after which nothing of the range is stored, or, where it is
@@ -52,14 +102,19 @@ pub trait Storage: Send + Sync + 'static {
     /// [`StoreError`] where it does not.
     fn health(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Creates the table where it is missing, checks it where it is there.
+    /// Creates the table where it is missing, checks it where it is there. Called before anything is
+    /// stored, until it succeeds; a store without a table need not have it.
     ///
     /// # Errors
     /// [`StoreError::Misconfigured`] where the table is there but cannot hold what is stored.
-    fn migrate(&self) -> BoxFuture<'_, Result<Migration, StoreError>>;
+    fn migrate(&self) -> BoxFuture<'_, Result<Migration, StoreError>> {
+        ready(Ok(Migration::NotNeeded)).boxed()
+    }
 
     /// What one call of [`Storage::store`] takes at most.
-    fn limits(&self) -> Limits;
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
 }
 
 /// What a store takes at a time.
@@ -71,6 +126,13 @@ pub struct Limits {
     pub bytes_max: usize,
     /// How many batches of one shard are stored at the same time.
     pub in_flight: usize,
+}
+
+impl Default for Limits {
+    /// 4096 rows, 4 MiB, one batch in flight: what suits a store that takes its time by the call.
+    fn default() -> Self {
+        Self { rows_max: 4096, bytes_max: 4 << 20, in_flight: 1 }
+    }
 }
 
 /// What became of a stored range.
@@ -111,6 +173,22 @@ pub struct StoredEvent {
     pub created_at_s: Option<i64>,
     /// The column `processed_at`, seconds since the epoch.
     pub processed_at_s: Option<i64>,
+}
+
+impl From<Row<'_>> for StoredEvent {
+    /// What a store reads back that keeps rows as they are.
+    fn from(row: Row<'_>) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind.as_str().to_owned(),
+            source: row.source.as_str().to_owned(),
+            user_id: row.user_id.map(ToOwned::to_owned),
+            processed_data: Some(row.processed_data.to_owned()),
+            processing_time_ms: Some(row.processing_time_ms.into()),
+            created_at_s: Some(row.created_at_s),
+            processed_at_s: Some(row.processed_at_s),
+        }
+    }
 }
 
 /// A row of a page that is read in the order of the primary key.

@@ -27,7 +27,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// The largest amount that [`Credits`] can count: 2²⁴ − 1 events, 2⁴⁰ − 1 bytes.
+    /// The largest amount that credits can count: 2²⁴ − 1 events, 2⁴⁰ − 1 bytes.
     pub const MAX: Self = Self { events: (1 << (64 - BYTES_BITS)) - 1, bytes: BYTES_MASK };
 
     fn pack(self) -> u64 {

@@ -8,7 +8,7 @@
 //!
 //! What loom cannot see: more than a handful of threads, time, and the fairness of the
 //! scheduler. None of the primitives waits for time, and none depends on fairness: those that
-//! wait at all ([`AckLatch`], [`WriteGroup`]) are woken, and whoever leads the write group leads
+//! wait at all (`AckLatch`, `WriteGroup`) are woken, and whoever leads the write group leads
 //! for all who wait.
 
 mod ack;
@@ -23,13 +23,23 @@ mod tally;
 mod watermark;
 mod write_group;
 
+#[doc(hidden)]
 pub use ack::AckLatch;
-pub use credits::{Amount, Credits, take_all};
+pub use credits::Amount;
+#[doc(hidden)]
+pub use credits::{Credits, take_all};
+#[doc(hidden)]
 pub use gate::Gate;
+#[doc(hidden)]
 pub use padded::Padded;
 #[cfg(loom)]
+#[doc(hidden)]
 pub use planted::{Bug, Planted, plant};
+#[doc(hidden)]
 pub use room::Room;
+#[doc(hidden)]
 pub use tally::{Tally, TallySnapshot};
+#[doc(hidden)]
 pub use watermark::Watermark;
+#[doc(hidden)]
 pub use write_group::{Failed, WriteGroup};

@@ -187,7 +187,7 @@ impl Validator for NoNightShift {
     fn validate(&self, event: &Event<'_>) -> Result<(), Refusal> {
         if event.data.contains("night") {
             let (pointer, detail) = ("/data/shift".to_owned(), "nobody works at night".to_owned());
-            return Err(Refusal { code: Code::InvalidData, pointer, detail });
+            return Err(Refusal { code: Code::Own("night_shift"), pointer, detail });
         }
         Ok(())
     }
@@ -199,7 +199,8 @@ fn a_validator_rejects_events_that_are_good_by_the_contract() {
     let bodies = format!("[{},{night},{}]", event_with_data("{}"), r#"{"data":{"shift":"night"}}"#);
     let outcome = judge_by(&NoNightShift, &bodies, BATCH);
     let expected =
-        vec![(1, Code::InvalidData, "/1/data/shift".to_owned()), (2, Code::MissingField, "/2/type".to_owned())];
+        vec![(1, Code::Own("night_shift"), "/1/data/shift".to_owned()), (2, Code::MissingField, "/2/type".to_owned())];
     assert_eq!(outcome.short(), Short::Rejected(expected));
-    assert_eq!(judge_by(&NoNightShift, &night, Shape::Single).short(), rejected(Code::InvalidData, "/data/shift"));
+    let expected = rejected(Code::Own("night_shift"), "/data/shift");
+    assert_eq!(judge_by(&NoNightShift, &night, Shape::Single).short(), expected);
 }

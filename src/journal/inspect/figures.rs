@@ -7,7 +7,7 @@ use crate::event::Micros;
 
 /// What a segment is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SegmentState {
+pub(crate) enum SegmentState {
     /// It waits for its turn.
     Blank,
     /// The last one: it is written to, or was when the service ended.
@@ -28,7 +28,7 @@ pub enum SegmentState {
 
 impl SegmentState {
     /// Its name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Blank => "blank",
             Self::Current => "current",
@@ -44,82 +44,82 @@ impl SegmentState {
 
 /// What one segment holds. Records that a later segment holds again are counted there only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentFigures {
+pub(crate) struct SegmentFigures {
     /// Its number.
-    pub number: u64,
+    pub(crate) number: u64,
     /// The file's name.
-    pub file: String,
+    pub(crate) file: String,
     /// Bytes of the file.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// What it is there for.
-    pub state: SegmentState,
+    pub(crate) state: SegmentState,
     /// Number of its first commit, where it has a head.
-    pub first_commit: Option<u64>,
+    pub(crate) first_commit: Option<u64>,
     /// How many commits.
-    pub commits: u64,
+    pub(crate) commits: u64,
     /// How many records, by lane.
-    pub records: BTreeMap<u32, u64>,
+    pub(crate) records: BTreeMap<u32, u64>,
     /// How many of them are neither stored nor dead-lettered.
-    pub unstored: u64,
+    pub(crate) unstored: u64,
     /// Bytes of its head and its commits.
-    pub used_bytes: u64,
+    pub(crate) used_bytes: u64,
     /// Places that are damaged.
-    pub damaged: u64,
+    pub(crate) damaged: u64,
     /// When the first event of its records was received.
-    pub first_received: Option<Micros>,
+    pub(crate) first_received: Option<Micros>,
     /// When the last one was.
-    pub last_received: Option<Micros>,
+    pub(crate) last_received: Option<Micros>,
 }
 
 /// Where a lane stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneFigures {
+pub(crate) struct LaneFigures {
     /// Its number.
-    pub lane: u32,
+    pub(crate) lane: u32,
     /// The shard it belongs to, `None` where none does any more.
-    pub shard: Option<u32>,
+    pub(crate) shard: Option<u32>,
     /// Number of its next record.
-    pub next: u64,
+    pub(crate) next: u64,
     /// All records before it are stored or dead-lettered.
-    pub watermark: u64,
+    pub(crate) watermark: u64,
 }
 
 impl LaneFigures {
     /// How many records no watermark covers.
-    pub fn unstored(&self) -> u64 {
+    pub(crate) fn unstored(&self) -> u64 {
         self.next.saturating_sub(self.watermark)
     }
 }
 
 /// What a journal holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspection {
+pub(crate) struct Inspection {
     /// All segments, by number.
-    pub segments: Vec<SegmentFigures>,
+    pub(crate) segments: Vec<SegmentFigures>,
     /// All lanes that the last segment knows.
-    pub lanes: Vec<LaneFigures>,
+    pub(crate) lanes: Vec<LaneFigures>,
     /// When the oldest event was received that is not stored.
-    pub oldest_unstored: Option<Micros>,
+    pub(crate) oldest_unstored: Option<Micros>,
 }
 
 impl Inspection {
     /// How many records no watermark covers.
-    pub fn unstored(&self) -> u64 {
+    pub(crate) fn unstored(&self) -> u64 {
         self.lanes.iter().map(LaneFigures::unstored).sum()
     }
 
     /// How many records can be read.
-    pub fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         self.segments.iter().flat_map(|segment| segment.records.values()).sum()
     }
 
     /// Bytes of all files.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
     /// Places that are damaged.
-    pub fn damaged(&self) -> u64 {
+    pub(crate) fn damaged(&self) -> u64 {
         self.segments.iter().map(|segment| segment.damaged).sum()
     }
 }

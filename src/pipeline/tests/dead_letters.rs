@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::kit::{FakeStore, batch, event, options, send, start, start_with, until, wait};
 use crate::{
     event::Event,
-    pipeline::{AckLevel, Fields, Found, ProcessingError, Processor},
+    pipeline::{AckLevel, Fields, Found, ProcessingError, Processor, Verdict},
     storage::dead_letters::{FILE, History, Reason},
 };
 
@@ -20,11 +20,11 @@ fn with_id(id: u128, user: &str) -> String {
 struct Picky;
 
 impl Processor for Picky {
-    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<(), ProcessingError> {
+    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<Verdict, ProcessingError> {
         fields.raw("data", event.data);
         match event.user_id {
             Some("odd") => Err(ProcessingError { reason: "odd".to_owned() }),
-            _ => Ok(()),
+            _ => Ok(Verdict::Store),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 use super::kit::{FakeStore, batch, event, options, send, start, start_gated, start_with, until, user_of_shard, wait};
 use crate::{
     event::Event,
-    pipeline::{AckLevel, Fields, ProcessingError, Processor},
+    pipeline::{AckLevel, Fields, ProcessingError, Processor, Verdict},
 };
 
 #[test]
@@ -134,15 +135,16 @@ fn what_is_stored_holds_the_data_as_sent_and_when_it_came() {
     assert_eq!(data["receipt"].as_str().unwrap().len(), 32);
 }
 
-/// Fails the events of one user.
+/// Fails the events of one user, and filters out those of another.
 struct Picky;
 
 impl Processor for Picky {
-    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<(), ProcessingError> {
+    fn process(&self, event: &Event<'_>, fields: &mut Fields<'_>) -> Result<Verdict, ProcessingError> {
         fields.raw("data", event.data);
         match event.user_id {
             Some("bad") => Err(ProcessingError { reason: "not this one".to_owned() }),
-            _ => Ok(()),
+            Some("noise") => Ok(Verdict::FilterOut),
+            _ => Ok(Verdict::Store),
         }
     }
 }
@@ -158,4 +160,32 @@ fn a_processor_that_fails_an_event_fails_that_event_alone() {
     assert_eq!(store.handed_over("good"), [1, 3]);
     let seen = pipeline.metrics();
     assert_eq!((seen.events_processed, seen.events_failed, seen.current_queue_depth), (2, 1, 0));
+}
+
+#[test]
+fn what_a_processor_filters_out_is_processed_and_not_stored() {
+    let store = FakeStore::new();
+    let pipeline = start_with(&store, options(1), |builder| builder.processor(Picky));
+    let body = batch([event("noise", 1), event("good", 2), event("bad", 3), event("noise", 4)]);
+    let reached = wait(send(&pipeline, &body, AckLevel::Stored).unwrap().ack);
+    assert_eq!(reached.level, AckLevel::Stored);
+    assert_eq!(reached.outcome.dead.iter().map(|dead| dead.index).collect::<Vec<_>>(), [2]);
+    assert!(store.handed_over("noise").is_empty(), "{:?}", store.processed_data());
+    assert_eq!(store.handed_over("good"), [2]);
+    let seen = pipeline.metrics();
+    assert_eq!((seen.events_processed, seen.events_filtered, seen.events_failed), (3, 2, 1));
+    assert_eq!(seen.current_queue_depth, 0);
+}
+
+#[test]
+fn a_request_of_which_nothing_is_left_is_answered_and_passed() {
+    let store = FakeStore::new();
+    let pipeline = start_with(&store, options(1), |builder| builder.processor(Picky));
+    for round in 0..3 {
+        let body = batch([event("noise", round), event("noise", round)]);
+        assert_eq!(wait(send(&pipeline, &body, AckLevel::Stored).unwrap().ack).level, AckLevel::Stored);
+    }
+    assert_eq!(store.calls.load(Ordering::Relaxed), 0, "there was nothing to store");
+    assert_eq!(pipeline.metrics().events_filtered, 6);
+    assert_eq!(pipeline.drain(Duration::from_secs(10)).unstored, 0);
 }
