@@ -2,7 +2,7 @@
 //!
 //! What is exposed is one [`Snapshot`], so that the law holds in every scrape: received + recovered =
 //! processed + failed + depth. No label value comes from a client. Names never change their meaning; units
-//! are seconds and bytes.
+//! are seconds and bytes. Beside them stands what the system says of the process, as everywhere.
 
 use std::fmt::{self, Write as _};
 
@@ -12,7 +12,7 @@ use hyper::{
 };
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet, text},
+    encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet, text},
     metrics::MetricType,
     registry::{Registry, Unit},
 };
@@ -21,6 +21,9 @@ use crate::{
     metrics::{Distribution, Distributions, Snapshot},
     pipeline::Pipeline,
 };
+
+#[cfg(target_os = "linux")]
+mod process;
 
 /// Upper bounds of the buckets of times, in µs: from a sync of a fast disk to a store that was away.
 const TIME_BOUNDS_US: [u64; 19] = [
@@ -100,8 +103,14 @@ impl Format {
 
 /// All metrics in one of Prometheus's formats.
 pub(super) fn write(pipeline: &Pipeline, format: Format) -> String {
-    let mut registry = Registry::with_prefix("event_pipeline");
-    registry.register_collector(Box::new(Exposition {
+    let mut registry = Registry::default();
+    #[cfg(target_os = "linux")]
+    match process::Process::read() {
+        Ok(process) => registry.register_collector(Box::new(process)),
+        Err(error) => tracing::debug!(%error, "the process's own metrics are left out: /proc cannot be read"),
+    }
+    let own = registry.sub_registry_with_prefix("event_pipeline");
+    own.register_collector(Box::new(Exposition {
         snapshot: pipeline.metrics(),
         distributions: pipeline.distributions(),
         queue_events: pipeline.options().queue.events,
@@ -186,6 +195,8 @@ impl Exposition {
         out.family(Kind::Gauge, "build_info", "The version that runs.", None, version)?;
         out.gauge("uptime", "Time since the start.", Some(&Unit::Seconds), &seen.uptime_seconds)?;
         out.counter("events_duplicate", "Processed events that the store had already.", None, seen.events_duplicate)?;
+        let help = "Processed events that the processor filtered out.";
+        out.counter("events_filtered", help, None, seen.events_filtered)?;
         out.counter("events_rejected", "Events that were not valid, and never accepted.", None, seen.events_rejected)?;
         out.counter("events_shed", "Events refused for load, and never accepted.", None, seen.events_shed)?;
         out.counter("body", "Bodies that events were accepted from.", Some(&Unit::Bytes), seen.body_bytes)?;
@@ -277,7 +288,7 @@ enum Kind {
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
-    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: impl EncodeCounterValue) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }

@@ -6,9 +6,10 @@
 use std::{
     env, fs,
     io::Write as _,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use tempfile::TempDir;
@@ -149,10 +150,35 @@ fn alerts_and_the_dashboard_speak_of_metrics_that_there_are() {
     serde_json::from_str::<serde_json::Value>(&dashboard).unwrap();
     for text in [fs::read_to_string(deploy("alerts.yml")).unwrap(), dashboard] {
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-        let names = text.split(|letter| !is_part(letter)).filter(|word| word.starts_with("event_pipeline_"));
+        let ours = |word: &&str| word.starts_with("event_pipeline_") || word.starts_with("process_");
+        let names = text.split(|letter| !is_part(letter)).filter(ours);
         for name in names {
             let is_there = exposed.split(|letter| !is_part(letter)).any(|exposed| exposed == name);
             assert!(is_there, "{name} is no metric of ours");
         }
     }
+}
+
+#[test]
+fn the_process_shows_itself_under_the_usual_names() {
+    let server = Server::start(&[]);
+    let value = |name: &str| -> f64 {
+        let text = server.get("/metrics/prometheus").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let started = value("process_start_time_seconds");
+    assert!((now - 60.0..now + 2.0).contains(&started), "{started} is not just before {now}");
+    let (resident, addresses) = (value("process_resident_memory_bytes"), value("process_virtual_memory_bytes"));
+    assert!(1e6 < resident && resident < addresses, "{resident} of {addresses}");
+    // Listener, shards, ingest threads, store and more.
+    assert!(value("process_threads") >= 8.0);
+    let descriptors = value("process_open_fds");
+    assert!(0.0 < descriptors && descriptors < value("process_max_fds"), "{descriptors}");
+    // The scrapes' own connections are closed some time after them.
+    let connections: Vec<_> = (0..64).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    until("the connections to count", || value("process_open_fds") >= descriptors + connections.len() as f64 / 2.0);
+    let used = value("process_cpu_seconds_total");
+    until("time to be used", || server.post("/events", GOOD).status < 300 && value("process_cpu_seconds_total") > used);
 }
