@@ -18,6 +18,7 @@ use crate::config::{SETTINGS, Settings};
 
 mod bench;
 mod dead_letters;
+mod healthcheck;
 mod journal;
 mod logging;
 mod migrate;
@@ -60,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         "migrate" => migrate::run(&settings, given.get_flag(PRINT)),
         bench::NAME => bench::run(&settings, given),
         dead_letters::NAME => dead_letters::run(&settings, given),
+        healthcheck::NAME => healthcheck::run(&settings),
         journal::NAME => journal::run(&settings, given),
         _ => serve::run(settings),
     });
@@ -111,6 +113,7 @@ fn command() -> Command {
         .subcommand(bench::command())
         .subcommand(dead_letters::command())
         .subcommand(journal::command())
+        .subcommand(healthcheck::command())
 }
 
 /// The message without any argument that might be a URL with a password.

@@ -1,6 +1,10 @@
 //! The command line: what it says, and its exit codes.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    sync::Arc,
+};
 
 use tempfile::TempDir;
 
@@ -62,6 +66,37 @@ fn a_data_directory_serves_one_process() {
         run(binary().args(["--listen", "127.0.0.1:0"]).arg("--data_dir").arg(server.data_dir.path().join("data")));
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("another process"), "{err}");
+}
+
+#[test]
+fn a_healthcheck_tells_a_service_that_lives_from_one_that_does_not() {
+    let server = Server::start(&[]);
+    let check = |address: &str| run(binary().args(["healthcheck", "--listen", address]));
+    let (code, _, err) = check(&server.address().to_string());
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = check(&format!("0.0.0.0:{}", server.address().port()));
+    assert_eq!(code, 0, "as a container sets it: {err}");
+    let gone = server.address().to_string();
+    drop(server);
+    let (code, _, err) = check(&gone);
+    assert_eq!(code, 1);
+    assert!(err.contains(&gone), "{err}");
+}
+
+#[test]
+fn a_healthcheck_is_not_taken_in_by_another_service() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        let mut request = [0; 1024];
+        assert!(stream.read(&mut request).unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    });
+    let (code, _, err) = run(binary().args(["healthcheck", "--listen", &address]));
+    answering.join().unwrap();
+    assert_eq!(code, 1);
+    assert!(err.contains("404"), "{err}");
 }
 
 #[test]
