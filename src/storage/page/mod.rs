@@ -2,7 +2,7 @@
 //!
 //! The order is that of `created_at`, and within one second that of the id, both descending. A page is read in
 //! two steps, so that a row that is on no page costs little: first come keys, in the order of an index, then the
-//! events of those keys that belong to the page. The [`Pager`] says what it wants next; a store only reads.
+//! events of those keys that belong to the page. The `Pager` says what it wants next; a store only reads.
 //!
 //! What holds: an event that was stored when the first page was read, and stays, is on exactly one of the pages.
 //! No page examines more than [`ROWS_EXAMINED_MAX`] rows; one that ends for that reason may be short or empty,
