@@ -16,8 +16,7 @@ CREATE TABLE IF NOT EXISTS processed_events (
   INDEX idx_user_created (user_id, created_at)
 ) DEFAULT CHARSET=utf8mb4";
 
-/// The statements that make the same table on SQLite. InnoDB's indexes end with the primary key by themselves; here it
-/// is named, so that the events of one second are read in the order of their ids.
+/// The statements that make the same table on SQLite.
 pub const SQLITE: &str = "\
 CREATE TABLE IF NOT EXISTS processed_events (
   id VARCHAR(36) NOT NULL PRIMARY KEY,
@@ -29,5 +28,5 @@ CREATE TABLE IF NOT EXISTS processed_events (
   created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
   processed_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
 );
-CREATE INDEX IF NOT EXISTS idx_type_created ON processed_events (type, created_at, id);
-CREATE INDEX IF NOT EXISTS idx_user_created ON processed_events (user_id, created_at, id);";
+CREATE INDEX IF NOT EXISTS idx_type_created ON processed_events (type, created_at);
+CREATE INDEX IF NOT EXISTS idx_user_created ON processed_events (user_id, created_at);";

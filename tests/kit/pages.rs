@@ -128,8 +128,9 @@ pub(crate) async fn all_pages(store: &dyn Storage, filter: &Filter, limit: usize
     }
 }
 
-/// Pages through the stored rows by every filter while others are stored: each is there once, in order.
-pub(crate) async fn every_row_is_on_one_page_while_writing_goes_on(store: Arc<dyn Storage>) {
+/// Pages through the stored rows by every filter while others are stored: each is there once, in order; within a
+/// second by id, where the store does so.
+pub(crate) async fn every_row_is_on_one_page_while_writing_goes_on(store: Arc<dyn Storage>, is_by_id: bool) {
     let rows = fill(store.as_ref(), 0..ROWS).await;
     let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writing = tokio::spawn({
@@ -148,10 +149,13 @@ pub(crate) async fn every_row_is_on_one_page_while_writing_goes_on(store: Arc<dy
         let limit = [PAGE_EVENTS_MAX, 333][number % 2];
         let (events, _) = all_pages(store.as_ref(), filter, limit).await;
         let mut expected: Vec<_> = rows.iter().filter(|row| row.is_listed(filter)).collect();
-        expected.sort_by_key(|row| std::cmp::Reverse((row.created_at_s, row.id)));
+        let place = |row: &&Made| std::cmp::Reverse((row.created_at_s, is_by_id.then_some(row.id)));
+        expected.sort_by_key(place);
         let known: HashMap<Uuid, &Made> = rows.iter().map(|row| (row.id, row)).collect();
-        let found: Vec<Uuid> = events.iter().map(|event| event.id).filter(|id| known.contains_key(id)).collect();
-        assert_eq!(found, expected.iter().map(|row| row.id).collect::<Vec<_>>(), "{filter:?}");
+        let found: Vec<&Made> = events.iter().filter_map(|event| known.get(&event.id).copied()).collect();
+        assert!(found.iter().map(place).eq(expected.iter().map(place)), "{filter:?}: another order");
+        let both = [&found, &expected].map(|rows| rows.iter().map(|row| row.id).collect::<HashSet<_>>());
+        assert_eq!(both[0], both[1], "{filter:?}");
         let ids: HashSet<Uuid> = events.iter().map(|event| event.id).collect();
         assert_eq!(ids.len(), events.len(), "{filter:?}");
         for event in events.iter().filter(|event| !known.contains_key(&event.id)) {

@@ -17,7 +17,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_rows_are_paged_by_every_filter_each_once_while_writing_goes_on() {
     let Some(database) = Database::create().await else { return };
-    suite::every_row_is_on_one_page_while_writing_goes_on(Arc::new(database.store().await)).await;
+    suite::every_row_is_on_one_page_while_writing_goes_on(Arc::new(database.store().await), true).await;
 }
 
 #[tokio::test]
