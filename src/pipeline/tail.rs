@@ -43,7 +43,7 @@ use crate::{event::RecordReader, sync::Padded};
 
 /// What is looked at for all viewers together, and also what all of them together are shown: an event that two
 /// of them see is looked at once and shown twice.
-const RATE: Rate = Rate { events: 20_000.0, bytes: (8 << 20) as f64 };
+const RATE: Rate = Rate { events: 10_000.0, bytes: (4 << 20) as f64 };
 /// How often the hub looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Events that are looked at before the runtime's other tasks have their turn.
