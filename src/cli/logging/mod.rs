@@ -38,14 +38,21 @@ pub(super) struct Logging {
 /// # Errors
 /// Where the process has a log already.
 pub(super) fn start(log: &Log) -> anyhow::Result<Logging> {
+    let (layers, logging) = build(log)?;
+    layers.try_init().context("the log cannot be started")?;
+    panics::log_them();
+    Ok(logging)
+}
+
+type Layers = Layered<Limit, Layered<reload::Layer<Lines, Filtered>, Filtered>>;
+
+fn build(log: &Log) -> anyhow::Result<(Layers, Logging)> {
     let (filter, filter_handle) = reload::Layer::new(filter(log)?);
     let (lines, lines_handle) = reload::Layer::new(lines(log));
     let limit = Limit::default();
     // The limit is asked first, and holds nothing while it asks the others.
-    let all = tracing_subscriber::registry().with(filter).with(lines).with(limit.clone());
-    all.try_init().context("the log cannot be started")?;
-    panics::log_them();
-    Ok(Logging { filter: filter_handle, lines: lines_handle, limit })
+    let layers = tracing_subscriber::registry().with(filter).with(lines).with(limit.clone());
+    Ok((layers, Logging { filter: filter_handle, lines: lines_handle, limit }))
 }
 
 impl Logging {
@@ -90,5 +97,25 @@ fn lines(log: &Log) -> Lines {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text if is_terminal => lines.with_ansi(is_colour_wanted()).with_target(false).compact().boxed(),
         LogFormat::Text => lines.with_ansi(false).boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{Subscriber as _, level_filters::LevelFilter};
+
+    use super::*;
+
+    #[test]
+    fn what_is_below_the_level_is_known_without_asking() {
+        let log = |level: &str| Log { level: level.to_owned(), format: LogFormat::Text };
+        let (layers, logging) = build(&log("info")).unwrap();
+        assert_eq!(layers.max_level_hint(), Some(LevelFilter::INFO));
+        logging.change(&log("warn,event_pipeline::http=debug")).unwrap();
+        assert_eq!(layers.max_level_hint(), Some(LevelFilter::DEBUG));
+        logging.change(&log("error")).unwrap();
+        assert_eq!(layers.max_level_hint(), Some(LevelFilter::ERROR));
+        assert!(logging.change(&log("info,=")).is_err());
+        assert_eq!(layers.max_level_hint(), Some(LevelFilter::ERROR), "nothing has changed");
     }
 }
