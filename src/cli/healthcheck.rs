@@ -11,14 +11,21 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Command;
 
+use super::help;
 use crate::config::Settings;
 
 pub(super) const NAME: &str = "healthcheck";
 /// How long connecting, and the answer, may each take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+const HELP: &str = "Exits with 0 where it is, and with 1 where it is not or does not answer. It is for container engines whose image \
+has no other program that could ask.";
+const EXAMPLES: &[&str] = &["event-pipeline healthcheck", "event-pipeline healthcheck --listen 127.0.0.1:9000"];
+
+/// The command.
 pub(super) fn command() -> Command {
-    Command::new(NAME).about("Asks the service on `listen` whether it is alive; the exit code says so")
+    let about = "Asks the service on `listen` whether it is alive; the exit code says so";
+    help::with(Command::new(NAME).about(about), HELP, EXAMPLES)
 }
 
 /// Succeeds where the service answers that it is alive.
