@@ -9,8 +9,8 @@ use serde_json::Value;
 use spdx::{Expression, ParseMode};
 
 /// Each of these lets the program be used and given away under MIT.
-const ALLOWED: [&str; 8] =
-    ["0BSD", "Apache-2.0", "BSD-3-Clause", "CDLA-Permissive-2.0", "ISC", "MIT", "Unicode-3.0", "Zlib"];
+const ALLOWED: [&str; 9] =
+    ["0BSD", "Apache-2.0", "BSD-3-Clause", "CDLA-Permissive-2.0", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Zlib"];
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// The system that the service runs on, as far as packages differ.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
