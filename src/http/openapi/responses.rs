@@ -63,7 +63,9 @@ pub(super) fn refusal(description: &str, problems: &[Problem], also: &[ErrorCode
     let mut sent = Map::new();
     let request_id = json!({"type": "string", "minLength": 1, "maxLength": 128});
     let meaning = "The request's own `X-Request-Id`, or one that was made for it: the log names it too.";
-    sent.insert("X-Request-Id".to_owned(), json!({"description": meaning, "required": true, "schema": request_id}));
+    // What is no HTTP is answered 400 before there is a request.
+    let always = status != StatusCode::BAD_REQUEST.as_u16();
+    sent.insert("X-Request-Id".to_owned(), json!({"description": meaning, "required": always, "schema": request_id}));
     for (name, spelt, meaning, schema) in headers() {
         let has = |problem: &&Problem| problem.headers().iter().any(|(header, _)| *header == name);
         let having = problems.iter().filter(has).count();
