@@ -5,10 +5,11 @@ WORKDIR /build
 # a manifest changes. What the manifest names beyond library and program is left out of it here.
 COPY Cargo.toml Cargo.lock ./
 COPY loom-tests/Cargo.toml loom-tests/
+COPY benches/instructions/Cargo.toml benches/instructions/
 RUN sed -i '/^\[\[\(test\|bench\)\]\]$/,/^$/d' Cargo.toml \
-    && mkdir -p src loom-tests/src \
+    && mkdir -p src loom-tests/src benches/instructions/src \
     && echo '//! Empty.' | tee src/lib.rs > loom-tests/src/lib.rs \
-    && printf '//! Empty.\nfn main() {}\n' > src/main.rs \
+    && printf '//! Empty.\nfn main() {}\n' | tee src/main.rs > benches/instructions/src/main.rs \
     && cargo build --release --locked --bin event-pipeline
 
 # Then ours. Copied files keep their times, which may be older than the empty sources' build.

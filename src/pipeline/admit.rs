@@ -50,7 +50,8 @@ const IDEMPOTENCY_NAMESPACE: Uuid = Uuid::from_u128(0x6d0f_3c52_8a3e_4c0f_9a61_2
 /// let mut intake = pipeline.intake();
 /// let request = Request {
 ///     shape: Shape::Batch { events_max: 100 },
-///     level: Some(AckLevel::Durable),
+///     level: AckLevel::Durable,
+///     ack_timeout: Duration::from_secs(10),
 ///     idempotency_key: Some("upload 17"),
 ///     received: Micros::now(),
 /// };

@@ -24,6 +24,7 @@ use event_pipeline::{
 };
 use uuid::Uuid;
 
+#[path = "../../kit/mod.rs"]
 mod kit;
 
 use kit::{Shards, body, event_json, judge, records, slow_body};
@@ -49,7 +50,7 @@ const STEPS: [Step; 10] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<_> = env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["list"] => STEPS.iter().for_each(|(name, times, _)| say(format_args!("{name} {times}"))),
