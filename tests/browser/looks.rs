@@ -16,6 +16,7 @@ fn it_is_light_or_dark_as_wanted_and_fits_a_phone() {
     browser.screen(1400, 1250, "light");
     browser.open(&format!("http://{}/", server.address()));
     browser.until("the tail", "return document.querySelectorAll('#tail button').length >= 40");
+    browser.until("a curve", "return document.querySelector('#chart .curve').getAttribute('d')?.startsWith('M')");
     if std::env::var("TEST_SCREENSHOTS").is_ok() {
         // A curve to look at takes its time.
         browser.until("a long curve", "return document.querySelector('#chart .curve').getAttribute('d').length > 300");
