@@ -32,7 +32,6 @@ mod listener;
 mod openapi;
 mod ops;
 mod options;
-mod page;
 mod pages;
 mod parameters;
 mod problem;

@@ -14,7 +14,7 @@ use super::{
     answer::{self, Answer},
     code::RequestCode,
     context::IngestThread,
-    cors, dashboard, ingest, ops, page, pages,
+    cors, dashboard, ingest, ops, pages,
     problem::Problem,
     progress::Progress,
     query, refusal,
@@ -140,7 +140,7 @@ async fn handle(
                 Resource::Live => Ok(ops::live()),
                 Resource::Ready => ops::ready(thread),
                 Resource::OpenApi => Ok(ops::openapi(thread)),
-                Resource::Page => Ok(page::page(&head.headers)),
+                Resource::Page => Ok(dashboard::page(&head.headers)),
                 Resource::Dashboard => dashboard::stream(thread, progress),
                 Resource::Batch => Err(Problem::method_not_allowed(allow)),
             }

@@ -17,7 +17,7 @@ use hyper::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::answer::{Answer, Body};
+use super::super::answer::{Answer, Body};
 
 const HTML: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -63,7 +63,7 @@ fn hash(text: &str) -> String {
 }
 
 /// The page, or 304 to whoever has it already.
-pub(super) fn page(asked: &HeaderMap) -> Answer {
+pub(in crate::http) fn page(asked: &HeaderMap) -> Answer {
     let page = &*PAGE;
     let is_known = asked.get_all(IF_NONE_MATCH).iter().any(|known| names(known, &page.tag));
     let (status, body) = match is_known {

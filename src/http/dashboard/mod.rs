@@ -15,6 +15,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
+mod page;
+
+pub(super) use self::page::page;
 use super::{answer::Answer, context::IngestThread, ops, problem::Problem, progress::Progress, sse};
 use crate::{event::Micros, storage::dead_letters::DeadLetter};
 
