@@ -163,6 +163,7 @@ mod tests {
 
     /// Runs `test` with a log of its own.
     fn logged(test: impl FnOnce(&Limit, &Written)) {
+        let _turn = super::super::tests::turn();
         let (limit, written) = (Limit::default(), Written::default());
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(written.clone());
         let all = tracing_subscriber::registry().with(lines).with(limit.clone());

@@ -102,12 +102,22 @@ fn lines(log: &Log) -> Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use tracing::{Subscriber as _, level_filters::LevelFilter};
 
     use super::*;
 
+    /// A filter that is changed has all places in the code judged anew, by the log of the thread that changes it:
+    /// tests that have logs of their own take turns.
+    pub(super) fn turn() -> MutexGuard<'static, ()> {
+        static TURN: Mutex<()> = Mutex::new(());
+        TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[test]
     fn what_is_below_the_level_is_known_without_asking() {
+        let _turn = turn();
         let log = |level: &str| Log { level: level.to_owned(), format: LogFormat::Text };
         let (layers, logging) = build(&log("info")).unwrap();
         assert_eq!(layers.max_level_hint(), Some(LevelFilter::INFO));
