@@ -80,7 +80,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Event<'_>, usize), DecodeError> {
     let kind = *EventType::ALL.get(usize::from(head[52])).ok_or(DecodeError::Unknown)?;
     let source = *Source::ALL.get(usize::from(head[53])).ok_or(DecodeError::Unknown)?;
     // One look at all three: a cut within a character is none of ours.
-    let texts = std::str::from_utf8(texts).map_err(|_| DecodeError::Text)?;
+    let texts = simdutf8::basic::from_utf8(texts).map_err(|_| DecodeError::Text)?;
     let (timestamp, texts) = cut(texts, head[54])?;
     let (user_id, data) = cut(texts, head[55])?;
     let event = Event {

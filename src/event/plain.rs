@@ -5,8 +5,8 @@
 //! checked to the letter. Of any other body this says nothing at all, and judges no event of it: the
 //! [tape](super::tape) parser reads it then, from its beginning.
 //!
-//! It makes no copy and no tape. A pass over the body finds the fields, as ranges of it; only when the whole of it
-//! is known to be good JSON are the events judged, one after another.
+//! It makes no copy and no tape. A pass over the body, which leaps from quote to quote, finds the fields as ranges of
+//! it; only when the whole of it is known to be good JSON are the events judged, one after another.
 
 use std::ops::Range;
 
@@ -34,11 +34,13 @@ impl PlainParser {
     /// Judges every event of `body`, or returns false without having judged any.
     pub(super) fn judge(&mut self, body: &[u8], shape: Shape, bench: &mut Bench<'_>) -> bool {
         self.events.clear();
-        let Ok(text) = std::str::from_utf8(body) else { return false };
+        let Ok(text) = simdutf8::basic::from_utf8(body) else { return false };
         if u32::try_from(text.len()).is_err() {
             return false;
         }
-        let Some(root) = (Reader { bytes: body, at: 0 }).body(shape, &mut self.events) else { return false };
+        let Some(root) = (Reader { bytes: body, at: 0, marks: Marks::of(body) }).body(shape, &mut self.events) else {
+            return false;
+        };
         bench.root = root;
         for places in &self.events {
             bench.judge(Ok(fields(text, places)));
@@ -58,15 +60,78 @@ fn fields<'a>(text: &'a str, places: &Places) -> Fields<'a> {
     Fields::found(values)
 }
 
-/// The byte repeated eight times.
-const fn eight(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
+/// Bytes that are looked at together.
+const BLOCK: usize = 64;
+
+/// The quotes and backslashes of a body, from left to right.
+struct Marks<'a> {
+    bytes: &'a [u8],
+    /// Where the block begins whose marks are in `bits`.
+    block: usize,
+    /// The marks that are still to come: the first byte of the block is the lowest bit.
+    bits: u64,
+    /// A control character was seen: it may be space, or stand in a string.
+    controls: bool,
+}
+
+impl<'a> Marks<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let mut marks = Self { bytes, block: 0, bits: 0, controls: false };
+        marks.look();
+        marks
+    }
+
+    /// Looks at the block that begins at `block`.
+    fn look(&mut self) {
+        let rest = &self.bytes[self.block..];
+        let padded;
+        let block = match rest.first_chunk::<BLOCK>() {
+            Some(block) => block,
+            None => {
+                padded = std::array::from_fn(|at| rest.get(at).copied().unwrap_or(b' '));
+                &padded
+            }
+        };
+        // Loops that the compiler makes vectors of.
+        let marks: [u8; BLOCK] = block.map(|byte| u8::from(byte == b'"') | u8::from(byte == b'\\'));
+        self.controls |= block.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' ';
+        let (words, _) = marks.as_chunks::<8>();
+        self.bits = words.iter().rev().fold(0, |bits, word| {
+            // The product has the lowest bits of the eight bytes in its highest byte, the first the lowest.
+            bits << 8 | u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56
+        });
+    }
+
+    /// Steps to the next one.
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.bits == 0 {
+            self.refill()?;
+        }
+        let at = self.block + self.bits.trailing_zeros() as usize;
+        self.bits &= self.bits - 1;
+        Some(at)
+    }
+
+    /// Steps to the next block that has any.
+    #[inline(never)]
+    fn refill(&mut self) -> Option<()> {
+        while self.bits == 0 {
+            if self.bytes.len() - self.block <= BLOCK {
+                return None;
+            }
+            self.block += BLOCK;
+            self.look();
+        }
+        Some(())
+    }
 }
 
 /// Reads a body from left to right. Each step returns `None` where the body is not plain, or no JSON.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    marks: Marks<'a>,
 }
 
 impl Reader<'_> {
@@ -215,44 +280,41 @@ impl Reader<'_> {
     }
 
     /// Steps over a string, and says where it stands without its quotes.
+    #[inline]
     fn string(&mut self, may_escape: bool) -> Option<Range<usize>> {
-        self.expect(b'"')?;
-        let start = self.at;
-        loop {
-            self.at = self.special()?;
-            match self.bytes[self.at] {
-                b'"' => break,
-                b'\\' if may_escape => {
-                    // What stands behind `\u` may be half a character.
-                    matches!(self.bytes.get(self.at + 1)?, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
-                        .then_some(())?;
-                    self.at += 2;
-                }
-                _ => return None,
-            }
+        (self.marks.next()? == self.at).then_some(())?;
+        let start = self.at + 1;
+        let mut end = self.marks.next()?;
+        if self.bytes.get(end) != Some(&b'"') {
+            may_escape.then_some(())?;
+            end = self.behind_escapes(end)?;
         }
-        self.at += 1;
-        Some(start..self.at - 1)
+        // All blocks up to the closing quote have been looked at.
+        if self.marks.controls {
+            self.no_control(start..end)?;
+        }
+        self.at = end + 1;
+        Some(start..end)
     }
 
-    /// The next quote, backslash or control character, eight bytes at a time: most strings are short.
-    fn special(&self) -> Option<usize> {
-        let mut at = self.at;
-        while let Some(bytes) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-            let word = u64::from_le_bytes(*bytes);
-            let (quote, backslash) = (word ^ eight(b'"'), word ^ eight(b'\\'));
-            // The high bit of the first byte that is 0, or below a space: a borrow reaches only later ones.
-            let marks = ((quote.wrapping_sub(eight(1)) & !quote)
-                | (backslash.wrapping_sub(eight(1)) & !backslash)
-                | (word.wrapping_sub(eight(b' ')) & !word))
-                & eight(0x80);
-            if marks != 0 {
-                return Some(at + marks.trailing_zeros() as usize / 8);
+    /// The closing quote of the string that has its first backslash at `at`.
+    #[cold]
+    fn behind_escapes(&mut self, mut at: usize) -> Option<usize> {
+        while self.bytes[at] == b'\\' {
+            match self.bytes.get(at + 1)? {
+                b'"' | b'\\' => self.marks.next().map(drop)?,
+                b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                // What stands behind `\u` may be half a character.
+                _ => return None,
             }
-            at += 8;
+            at = self.marks.next()?;
         }
-        let rest = self.bytes.get(at..)?;
-        Some(at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f))?)
+        Some(at)
+    }
+
+    #[cold]
+    fn no_control(&self, string: Range<usize>) -> Option<()> {
+        self.bytes[string].iter().all(|byte| *byte >= b' ').then_some(())
     }
 
     fn number(&mut self) -> Option<()> {
@@ -287,6 +349,10 @@ impl Reader<'_> {
     }
 
     fn space(&mut self) {
+        // Most often there is none.
+        if self.peek().is_some_and(|byte| byte > b' ') {
+            return;
+        }
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
             self.at += 1;
         }

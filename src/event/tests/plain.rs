@@ -29,6 +29,23 @@ fn what_clients_usually_send_is_plain() {
     }
 }
 
+/// A body is looked at in blocks: what belongs together must be seen together, wherever their border runs.
+#[test]
+fn escapes_and_controls_are_found_at_every_place() {
+    for length in 0..200 {
+        let text = "x".repeat(length);
+        for escaped in [r#"\""#, r"\\", r"\n"] {
+            let event = event_with_data(&format!(r#"{{"{text}{escaped}":"{escaped}"}}"#));
+            assert!(is_plain(&event, Shape::Single), "{event}");
+            let _ = judge(&event, Shape::Single);
+        }
+        for wrong in ["\u{1}", "\n", r"\", r"\x"] {
+            let event = event_with_data(&format!(r#"{{"text":"{text}{wrong}"}}"#));
+            assert!(!is_plain(&event, Shape::Single), "{event}");
+        }
+    }
+}
+
 #[test]
 fn a_plain_event_that_breaks_a_rule_is_judged_where_it_stands() {
     let bad = [
