@@ -19,7 +19,7 @@ impl Stamp for FixedStamp {
         Micros(1_760_000_000_000_000)
     }
 
-    fn id(&mut self, index: usize) -> Uuid {
+    fn id(&mut self, index: usize, _: Option<&str>) -> Uuid {
         Uuid::from_u128(index as u128)
     }
 

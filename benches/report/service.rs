@@ -22,6 +22,9 @@ use crate::plan::SCRATCH;
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a process may take to be ready.
 const START_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at what is stored.
+const LOOK_MIN: Duration = Duration::from_millis(1);
+const LOOK_MAX: Duration = Duration::from_millis(20);
 /// How long a condition may take to come true without any progress.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
@@ -139,20 +142,23 @@ impl Process {
         metrics["events_processed"].as_u64().context("GET /metrics has no events_processed")
     }
 
-    /// Waits until the store has so many events of this process.
+    /// Waits until the store has so many events of this process. Each look is work for it: the next one is
+    /// after half of the time that the rest should take.
     ///
     /// # Errors
     /// Where it makes no progress.
     pub(crate) fn wait_stored(&self, events: u64) -> Result<()> {
-        let (mut seen, mut since) = (0, Instant::now());
+        let (since, first) = (Instant::now(), self.stored()?);
+        let (mut seen, mut progress) = (first, since);
         while seen < events {
+            let rest = since.elapsed().mul_f64((events - seen) as f64 / (seen - first).max(1) as f64);
+            thread::sleep((rest / 2).clamp(LOOK_MIN, LOOK_MAX));
             let stored = self.stored()?;
             if stored > seen {
-                (seen, since) = (stored, Instant::now());
-            } else if since.elapsed() > STALL_MAX {
+                (seen, progress) = (stored, Instant::now());
+            } else if progress.elapsed() > STALL_MAX {
                 bail!("of {events} events only {seen} are stored, and no more come: {}", self.metrics()?);
             }
-            thread::sleep(Duration::from_millis(2));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    ops::RangeInclusive,
     process::ExitCode,
     sync::mpsc,
     thread,
@@ -42,8 +43,8 @@ const EXAMPLES: &[&str] = &[
 
 /// Connections that the system accepts before we do.
 const LISTEN_BACKLOG: i32 = 4096;
-/// Most batches in flight to MySQL: more connections only wait for each other's locks.
-const MYSQL_CONNECTIONS_MAX: usize = 4;
+/// Batches in flight to MySQL, at least and at most: more connections only wait for each other's locks.
+const MYSQL_CONNECTIONS: RangeInclusive<usize> = 2..=4;
 /// The longest that requests may hold up the drain, as a part of the grace: what waits for the
 /// store must not use up the time that storing needs.
 const REQUESTS_PART: u32 = 2;
@@ -73,8 +74,7 @@ pub(super) fn run(mut settings: Settings, source: &Source, log: &Logging) -> any
     if matches!(settings.store, Target::Discard) {
         tracing::warn!("the store is `discard`: events are counted and dropped; this is for benchmarks");
     }
-    let connections = (2 * shards(&settings)).clamp(2, MYSQL_CONNECTIONS_MAX);
-    let storage = store::open(&settings.store, data_dir.path(), connections)?;
+    let storage = store::open(&settings.store, data_dir.path(), mysql_connections(&settings))?;
     let listener = listen(settings.listen).with_context(|| {
         format!("cannot listen on {}; is another service on that port? (setting `listen`)", settings.listen)
     })?;
@@ -116,6 +116,16 @@ fn shards(settings: &Settings) -> usize {
         0 => thread::available_parallelism().map_or(1, usize::from),
         shards => shards,
     }
+}
+
+/// One for each shard where the database has the same cores as we, and two where the network's delay is to be
+/// bridged (docs/PERFORMANCE.md has the measurements).
+fn mysql_connections(settings: &Settings) -> usize {
+    let a_shard = match &settings.store {
+        Target::MySql(url) if url.is_local() => 1,
+        _ => 2,
+    };
+    (a_shard * shards(settings)).clamp(*MYSQL_CONNECTIONS.start(), *MYSQL_CONNECTIONS.end())
 }
 
 /// Connections and segments are open files: as many as the system allows, not as few as it suggests.

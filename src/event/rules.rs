@@ -159,7 +159,7 @@ impl<'a> Fields<'a> {
         let data = judge_data(data)?;
         let received = stamp.received();
         Ok(Event {
-            id: id.unwrap_or_else(|| stamp.id(index)),
+            id: id.unwrap_or_else(|| stamp.id(index, user_id)),
             kind,
             source,
             user_id,

@@ -16,7 +16,8 @@ use super::{
     Inner,
     ack::{Ack, Ticket},
     backlog::{CHUNK_BYTES, Chosen, Chunk, Waiter},
-    ids::Ids,
+    identity::Identity,
+    ids::ShardIds,
     level::AckLevel,
     room::JournalRoom,
     shard::{Message, Shard},
@@ -78,7 +79,7 @@ pub struct Intake {
     room: JournalRoom,
     inside: bool,
     metrics: Arc<Padded<IngestMetrics>>,
-    ids: Ids,
+    ids: ShardIds,
     receipts: u128,
 }
 
@@ -205,7 +206,7 @@ impl Intake {
         // Node, run, intake, and a counter: no two acceptances anywhere share a receipt.
         let receipts = u128::from(inner.identity.node) << 96 | u128::from(inner.run) << 64 | u128::from(number) << 48;
         let room = JournalRoom::new(inner.journal.clone());
-        let (parser, accepted, ids) = (Parser::default(), Vec::new(), Ids::default());
+        let (parser, accepted, ids) = (Parser::default(), Vec::new(), ShardIds::new(inner.shards.len()));
         Self { inner, parser, outboxes, accepted, room, inside: false, metrics, ids, receipts }
     }
 
@@ -236,13 +237,16 @@ impl Intake {
             outbox.unstage();
         }
         self.accepted.clear();
-        let made = Cell::new(false);
-        let mut stamp = Stamps { request, ids: &mut self.ids, receipts: &mut self.receipts, made: &made };
         let (inner, outboxes, accepted) = (&self.inner, &mut self.outboxes, &mut self.accepted);
+        let (ids, receipts, origin) = (&mut self.ids, &mut self.receipts, Cell::default());
+        let mut stamp = Stamps { request, identity: &inner.identity, ids, receipts, origin: &origin };
         self.parser.judge(body, request.shape, &mut stamp, inner.validator.as_ref(), &mut |index, event| {
             accepted.push((index, event.id));
-            let is_chosen = !made.take();
-            outboxes[inner.identity.shard_of(event, outboxes.len())].stage(index, event, is_chosen);
+            let (shard, is_chosen) = match origin.take() {
+                IdOrigin::MadeFor(shard) => (shard, false),
+                origin => (inner.identity.shard_of(event, outboxes.len()), origin == IdOrigin::Chosen),
+            };
+            outboxes[shard].stage(index, event, is_chosen);
         })
     }
 
@@ -368,25 +372,44 @@ impl Drop for Intake {
 /// Times, ids and receipts for the events of one request.
 struct Stamps<'a> {
     request: Request<'a>,
-    ids: &'a mut Ids,
+    identity: &'a Identity,
+    ids: &'a mut ShardIds,
     receipts: &'a mut u128,
-    /// Whether the last id was made here, and so is new.
-    made: &'a Cell<bool>,
+    /// Of the event at hand.
+    origin: &'a Cell<IdOrigin>,
+}
+
+/// Where an event has its id from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum IdOrigin {
+    /// From the client, which may send it again.
+    #[default]
+    Chosen,
+    /// It was made here, and so is new.
+    Made,
+    /// Likewise, for an event of this shard.
+    MadeFor(usize),
 }
 
 impl Stamp for Stamps<'_> {
     fn received(&self) -> Micros {
         // The first that is asked of every event.
-        self.made.set(false);
+        self.origin.set(IdOrigin::Chosen);
         self.request.received
     }
 
-    fn id(&mut self, index: usize) -> Uuid {
+    fn id(&mut self, index: usize, user_id: Option<&str>) -> Uuid {
         if let Some(key) = self.request.idempotency_key {
             return Uuid::new_v5(&IDEMPOTENCY_NAMESPACE, format!("{key}\0{index}").as_bytes());
         }
-        self.made.set(true);
-        self.ids.next(self.request.received)
+        let received = self.request.received;
+        let Some(user_id) = user_id else {
+            self.origin.set(IdOrigin::Made);
+            return self.ids.of_nobody.next(received);
+        };
+        let shard = self.identity.shard_of_user(user_id, self.ids.of_shards.len());
+        self.origin.set(IdOrigin::MadeFor(shard));
+        self.ids.of_shards[shard].next(received)
     }
 
     fn receipt(&mut self) -> Receipt {

@@ -35,11 +35,19 @@ impl Identity {
     /// their order, or by its id where it has none.
     #[doc(hidden)]
     pub fn shard_of(&self, event: &Event<'_>, shards: usize) -> usize {
-        let hasher = SipHasher13::new_with_key(&self.key);
-        let hash = match event.user_id {
-            Some(user_id) => hasher.hash(user_id.as_bytes()),
-            None => hasher.hash(event.id.as_bytes()),
-        };
+        match event.user_id {
+            Some(user_id) => self.shard_of_user(user_id, shards),
+            None => self.place(event.id.as_bytes(), shards),
+        }
+    }
+
+    /// The shard of the events of that user.
+    pub(super) fn shard_of_user(&self, user_id: &str, shards: usize) -> usize {
+        self.place(user_id.as_bytes(), shards)
+    }
+
+    fn place(&self, bytes: &[u8], shards: usize) -> usize {
+        let hash = SipHasher13::new_with_key(&self.key).hash(bytes);
         // Scales the hash to 0..shards without the bias and the division of a remainder.
         ((u128::from(hash) * shards as u128) >> 64) as usize
     }

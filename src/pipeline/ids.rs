@@ -1,6 +1,7 @@
 //! Ids for events that came without one: UUIDs of version 7 that rise with each event of a thread.
 //!
-//! Rising ids are what a store's primary key takes best. The clock's millisecond comes first (RFC 9562),
+//! Rising ids are what a store's primary key takes best: each shard has a run of its own, so that what its flusher
+//! stores at a time lies side by side, and not between the rows of the other shards. The clock's millisecond comes first (RFC 9562),
 //! then a counter of 74 bits that begins at a random number for each millisecond, so that threads and
 //! nodes do not meet: one draw of random bits serves all events of that millisecond.
 
@@ -14,7 +15,21 @@ const LOW_BITS: u32 = 62;
 /// a millisecond.
 const BEGIN_BITS: u32 = 12 + LOW_BITS - 1;
 
-/// The ids that one thread makes.
+/// The ids that one thread makes, for each shard by itself.
+#[derive(Debug)]
+pub(super) struct ShardIds {
+    pub(super) of_shards: Box<[Ids]>,
+    /// For events that no user has: their ids say which shard they go to.
+    pub(super) of_nobody: Ids,
+}
+
+impl ShardIds {
+    pub(super) fn new(shards: usize) -> Self {
+        Self { of_shards: (0..shards).map(|_| Ids::default()).collect(), of_nobody: Ids::default() }
+    }
+}
+
+/// One run of ids.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     millis: u64,

@@ -30,7 +30,7 @@ impl Stamp for TestStamp {
         RECEIVED
     }
 
-    fn id(&mut self, index: usize) -> Uuid {
+    fn id(&mut self, index: usize, _: Option<&str>) -> Uuid {
         made_id(index)
     }
 

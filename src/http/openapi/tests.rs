@@ -135,7 +135,7 @@ fn the_schema_takes_the_events_that_the_parser_takes() {
         fn received(&self) -> Micros {
             Micros(1_000_000)
         }
-        fn id(&mut self, _: usize) -> Uuid {
+        fn id(&mut self, _: usize, _: Option<&str>) -> Uuid {
             Uuid::nil()
         }
         fn receipt(&mut self) -> Receipt {

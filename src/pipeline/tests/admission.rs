@@ -179,6 +179,18 @@ fn requests_of_one_tick_share_a_message_and_keep_their_own_acknowledgements() {
     assert_eq!(store.handed_over("u"), (0..10).collect::<Vec<_>>());
 }
 
+/// A store's primary key takes rows best that lie side by side, and a flusher stores the rows of one shard.
+#[test]
+fn the_ids_that_are_made_in_a_moment_lie_together_by_shard() {
+    let pipeline = start(&FakeStore::new(), options(4));
+    let users: Vec<_> = (0..4).map(|shard| user_of_shard(&pipeline, shard)).collect();
+    let body = batch((0..100).map(|n| event(&users[n as usize * 7 % 4], n)));
+    let taken = send(&pipeline, &body, AckLevel::Queued).unwrap();
+    let mut shards: Vec<_> = taken.accepted.iter().map(|(index, id)| (*id, index * 7 % 4)).collect();
+    shards.sort_unstable();
+    assert_eq!(shards.chunk_by(|a, b| a.1 == b.1).count(), 4, "{shards:?}");
+}
+
 #[test]
 fn an_idempotency_key_makes_the_same_ids_again() {
     let store = FakeStore::new();

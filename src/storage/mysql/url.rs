@@ -3,7 +3,7 @@
 //! Nothing that is shown (`Debug`, `Display`, errors) holds the password, nor any text that
 //! might be a part of it in a URL that is written wrongly.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use super::super::TargetError;
 
@@ -93,6 +93,14 @@ impl FromStr for MySqlUrl {
 }
 
 impl MySqlUrl {
+    /// Whether all its servers are reached over this machine's loopback, so that they share its processor with us.
+    pub fn is_local(&self) -> bool {
+        self.hosts.iter().all(|host| {
+            host.name.eq_ignore_ascii_case("localhost")
+                || host.name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        })
+    }
+
     fn set(&mut self, parameter: &str) -> Result<(), TargetError> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match name {
@@ -247,6 +255,16 @@ mod tests {
         assert_eq!(before, parsed("mysql://u:p@h1:3307/db,h2,[::1]:3308"));
         assert_eq!(before, parsed("mysql://u:p@h1:3307,h2/db,[::1]:3308"));
         assert_eq!(before.to_string(), "mysql://u:***@h1:3307,h2:3306,[::1]:3308/db");
+    }
+
+    #[test]
+    fn servers_are_local_where_all_of_them_are_reached_over_loopback() {
+        for local in ["localhost", "LocalHost:3307", "127.0.0.1", "127.1.2.3:3306", "[::1]", "localhost,[::1]:3307"] {
+            assert!(parsed(&format!("mysql://u:p@{local}/db")).is_local(), "{local}");
+        }
+        for remote in ["db", "localhost.example", "10.0.0.1", "[fe80::1]", "localhost,db", "db,127.0.0.1"] {
+            assert!(!parsed(&format!("mysql://u:p@{remote}/db")).is_local(), "{remote}");
+        }
     }
 
     #[test]
