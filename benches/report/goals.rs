@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::{
-    Definition, Found,
+    Definition, Found, generator,
     load::{Load, Sample},
     memory,
     plan::Plan,
@@ -121,6 +121,7 @@ pub(crate) const PARTS: &[Definition] = &[
     goal("embedded-store", "2 million events into the embedded store", stores::METHOD_EMBEDDED, |plan, _| {
         stores::embedded(plan)
     }),
+    goal("load-generator", "The load generator itself", generator::METHOD, |plan, _| generator::measure(plan)),
     goal("memory-idle", "Memory of an idle service", memory::METHOD_IDLE, |plan, _| memory::idle(plan)),
     goal("memory-connections", "Memory with 4096 connections at full load", memory::METHOD_CONNECTIONS, |plan, _| {
         memory::connections(plan)

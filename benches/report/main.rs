@@ -16,6 +16,7 @@ use crate::{machine::Machine, plan::Plan, record::Content};
 mod curves;
 mod databases;
 mod defaults;
+mod generator;
 mod goals;
 mod load;
 mod machine;

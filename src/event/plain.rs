@@ -84,14 +84,11 @@ impl<'a> Marks<'a> {
     /// Looks at the block that begins at `block`.
     fn look(&mut self) {
         let rest = &self.bytes[self.block..];
-        let padded;
-        let block = match rest.first_chunk::<BLOCK>() {
-            Some(block) => block,
-            None => {
-                padded = std::array::from_fn(|at| rest.get(at).copied().unwrap_or(b' '));
-                &padded
-            }
-        };
+        let mut padded = [b' '; BLOCK];
+        let block = rest.first_chunk().unwrap_or_else(|| {
+            padded[..rest.len()].copy_from_slice(rest);
+            &padded
+        });
         // Loops that the compiler makes vectors of.
         let marks: [u8; BLOCK] = block.map(|byte| u8::from(byte == b'"') | u8::from(byte == b'\\'));
         self.controls |= block.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' ';

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::Cache;
 use tokio::{select, sync::Barrier, time::sleep_until};
 
 use super::{
@@ -81,13 +82,14 @@ impl Flusher {
         let mut flying = Slots::new(limits.in_flight.max(1));
         filling.fill(self, limits);
         self.note_oldest(&filling);
+        let mut options = Cache::new(&self.store.batch);
         let mut prepared = self.store.prepared.subscribe();
         if prepared.wait_for(|prepared| *prepared).await.is_err() {
             return;
         }
         loop {
             filling.fill(self, limits);
-            let options = **self.store.batch.load();
+            let options = **options.load();
             let slot_free = flying.has_free();
             if slot_free && filling.is_due(&options) {
                 flying.fill(store_flight(Arc::clone(&self.store), filling.depart()));
