@@ -84,9 +84,9 @@ pub(crate) fn write(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-const DEFAULTS: &str = "\nEach setting at a quarter, a half, twice and four times its default, in turns, all else at the defaults. \
-    How many connections the service has to MySQL is no setting: one a shard where the \
-    database is on the same machine, else two, at least two and at most four.\n";
+const DEFAULTS: &str = "\nEach setting at a quarter, a half, twice and four times its default, in turns, all else at the \
+    defaults. How many connections the service has to MySQL is no setting: one a shard where the database is on the \
+    same machine, else two, at least two and at most four.\n";
 
 fn described(newest: &Machine, all: &[&Machine]) -> String {
     let mut databases: Vec<&str> = all.iter().flat_map(|machine| &machine.databases).map(String::as_str).collect();

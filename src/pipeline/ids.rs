@@ -1,9 +1,10 @@
-//! Ids for events that came without one: UUIDs of version 7 that rise with each event of a thread.
+//! Ids for events that came without one: UUIDs of version 7 that rise with each event of a thread and shard.
 //!
-//! Rising ids are what a store's primary key takes best: each shard has a run of its own, so that what its flusher
-//! stores at a time lies side by side, and not between the rows of the other shards. The clock's millisecond comes first (RFC 9562),
-//! then a counter of 74 bits that begins at a random number for each millisecond, so that threads and
-//! nodes do not meet: one draw of random bits serves all events of that millisecond.
+//! Rising ids are what a store's primary key takes best: each shard has a run of its own, so that what its
+//! flusher stores at a time lies side by side, and not between the rows of the other shards. The clock's
+//! millisecond comes first (RFC 9562), then a counter of 74 bits that begins at a random number for each
+//! millisecond, so that shards, threads and nodes do not meet: one draw of random bits serves all events of
+//! that millisecond.
 
 use uuid::{Builder, Uuid};
 
