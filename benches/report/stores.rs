@@ -38,6 +38,9 @@ pub(crate) const METHOD_EMBEDDED: &str = "2 million events are sent in batches o
 const ROUNDS: usize = 5;
 const EVENTS: u64 = 300_000;
 const SINGLES: u64 = 100_000;
+/// Connections: as in all parts where nothing else is said, and more of them.
+const FEW: usize = 64;
+const MANY: usize = 256;
 const NAIVE_RUN: Duration = Duration::from_secs(5);
 const ROUNDS_EMBEDDED: usize = 3;
 const EVENTS_EMBEDDED: u64 = 2_000_000;
@@ -58,10 +61,10 @@ struct Stored {
 }
 
 /// Sends so many events, and waits until all are stored. The start of the load generator counts, too.
-fn store(service: &Process, events: u64, batch: u64) -> Result<Stored> {
+fn store(service: &Process, load: Load) -> Result<Stored> {
     let before = service.cpu_seconds()?;
     let since = Instant::now();
-    let report = Load { batch, ..Load::new(Amount::Events(events)) }.send(service)?;
+    let report = load.send(service)?;
     service.wait_stored(report.events_acknowledged)?;
     let events = report.events_acknowledged as f64;
     let rate = events / since.elapsed().as_secs_f64();
@@ -71,14 +74,16 @@ fn store(service: &Process, events: u64, batch: u64) -> Result<Stored> {
 pub(crate) fn end_to_end(plan: &Plan, variable: &str) -> Result<Option<Found>> {
     let Some(database) = Database::create(variable)? else { return Ok(None) };
     let (events, singles) = (plan.count(EVENTS), plan.count(SINGLES));
-    let ours = |events, batch| {
+    let ours = |load: Load| {
         database.empty()?;
         let service = Process::service(&[("store", &database.url)])?;
         service.wait_store_up()?;
-        store(&service, events, batch)
+        store(&service, load)
     };
+    let (batches, single) =
+        (Load::new(Amount::Events(events)), Load { batch: 1, ..Load::new(Amount::Events(singles)) });
     say(format_args!("  {}: rows for the other sides", database.server));
-    ours(events, 100)?;
+    ours(batches)?;
     let runtime = &database.runtime;
     let rows = runtime.block_on(Rows::of_mysql(&database.url))?;
     let loader = |way: Way| {
@@ -89,10 +94,10 @@ pub(crate) fn end_to_end(plan: &Plan, variable: &str) -> Result<Option<Found>> {
         database.empty()?;
         runtime.block_on(load_data::rate(&database.url, &rows, events, connections))
     };
-    let naive = |batch: u64| {
+    let naive = |batch: u64, connections: usize| {
         database.empty()?;
         let side = Process::side(sides::NAIVE, &[&database.url])?;
-        Ok(Load { batch, ..Load::time(plan.time(NAIVE_RUN)) }.measure(&side)?.rate)
+        Ok(Load { batch, connections, ..Load::time(plan.time(NAIVE_RUN)) }.measure(&side)?.rate)
     };
 
     // First every way once, then the best of each kind in turns with ours.
@@ -137,18 +142,20 @@ pub(crate) fn end_to_end(plan: &Plan, variable: &str) -> Result<Option<Found>> {
         let since = Instant::now();
         thread::scope(|scope| {
             let inserting = scope.spawn(|| runtime.block_on(loader::rate(&database.url, &rows, singles, best)));
-            Load { batch: 1, ..Load::new(Amount::Events(singles)) }.send(&hyper)?;
+            single.send(&hyper)?;
             inserting.join().map_err(|_| anyhow!("the loader panicked"))??;
             Ok(singles as f64 / since.elapsed().as_secs_f64())
         })
     };
     let mut sides = vec![
-        Side::new("event-pipeline", || ours(events, 100)),
+        Side::new("event-pipeline", || ours(batches)),
         Side::new(loader_label.as_str(), loader_with_cpu),
-        Side::new("event-pipeline, single events", || ours(singles, 1)),
-        Side::new("naive", || plain(naive(100))),
-        Side::new("naive, single events", || plain(naive(1))),
+        Side::new("event-pipeline, single events", || ours(single)),
+        Side::new("naive", || plain(naive(100, FEW))),
+        Side::new("naive, single events", || plain(naive(1, FEW))),
         Side::new("single events dropped by hyper, while the loader inserts as many rows", || plain(least())),
+        Side::new("event-pipeline, single events, 256 connections", || ours(Load { connections: MANY, ..single })),
+        Side::new("naive, single events, 256 connections", || plain(naive(1, MANY))),
     ];
     if let Some(connections) = best_load_data {
         let label = format!("LOAD DATA, connections {connections}");
@@ -170,9 +177,10 @@ pub(crate) fn end_to_end(plan: &Plan, variable: &str) -> Result<Option<Found>> {
         bound,
     };
     let mut checks = vec![against("of the loader", 0, &rates[1], Bound::AtLeast(LOADER_PART))];
-    checks.extend(rates.get(6).map(|load_data| against("of LOAD DATA", 0, load_data, Bound::Shown)));
+    checks.extend(rates.get(8).map(|load_data| against("of LOAD DATA", 0, load_data, Bound::Shown)));
     checks.push(against("of naive, batches", 0, &rates[3], Bound::AtLeast(NAIVE_TIMES)));
     checks.push(against("of naive, single events", 2, &rates[4], Bound::AtLeast(NAIVE_TIMES)));
+    checks.push(against("of naive, single events of 256 connections", 6, &rates[7], Bound::AtLeast(NAIVE_TIMES)));
     checks.push(against("the least that is to be done, of naive, single events", 5, &rates[4], Bound::Shown));
     checks.push(Check {
         title: format!("{}: the service's processor time for a stored event", database.server),
@@ -195,7 +203,7 @@ pub(crate) fn embedded(plan: &Plan) -> Result<Option<Found>> {
     }
     let ours = |events| {
         let service = Process::service(&[("store", "sqlite")])?;
-        let stored = store(&service, events, 100)?;
+        let stored = store(&service, Load::new(Amount::Events(events)))?;
         anyhow::Ok((service, stored))
     };
     let scouted = plan.count(SCOUTED_EMBEDDED);
