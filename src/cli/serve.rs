@@ -74,7 +74,11 @@ pub(super) fn run(mut settings: Settings, source: &Source, log: &Logging) -> any
     if matches!(settings.store, Target::Discard) {
         tracing::warn!("the store is `discard`: events are counted and dropped; this is for benchmarks");
     }
-    let storage = store::open(&settings.store, data_dir.path(), mysql_connections(&settings))?;
+    let storage = store::open(
+        &settings.store,
+        data_dir.path(),
+        mysql_connections(&settings.store, settings.pipeline.shard_count()),
+    )?;
     let listener = listen(settings.listen).with_context(|| {
         format!("cannot listen on {}; is another service on that port? (setting `listen`)", settings.listen)
     })?;
@@ -111,21 +115,14 @@ pub(super) fn run(mut settings: Settings, source: &Source, log: &Logging) -> any
     Ok(code)
 }
 
-fn shards(settings: &Settings) -> usize {
-    match settings.pipeline.shards {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        shards => shards,
-    }
-}
-
 /// One for each shard where the database has the same cores as we, and two where the network's delay is to be
 /// bridged (docs/PERFORMANCE.md has the measurements).
-fn mysql_connections(settings: &Settings) -> usize {
-    let a_shard = match &settings.store {
+fn mysql_connections(store: &Target, shards: usize) -> usize {
+    let a_shard = match store {
         Target::MySql(url) if url.is_local() => 1,
         _ => 2,
     };
-    (a_shard * shards(settings)).clamp(*MYSQL_CONNECTIONS.start(), *MYSQL_CONNECTIONS.end())
+    (a_shard * shards).clamp(*MYSQL_CONNECTIONS.start(), *MYSQL_CONNECTIONS.end())
 }
 
 /// Connections and segments are open files: as many as the system allows, not as few as it suggests.
@@ -228,4 +225,19 @@ fn watch_signals() -> anyhow::Result<mpsc::Receiver<Asked>> {
 #[expect(clippy::exit, reason = "a second signal asks for just that")]
 fn end_at_once() -> ! {
     std::process::exit(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_database_has_one_connection_a_shard_and_a_remote_one_has_two() {
+        let connections = |host: &str| {
+            let store: Target = format!("mysql://u:p@{host}/db").parse().unwrap();
+            [1, 2, 3, 16].map(|shards| mysql_connections(&store, shards))
+        };
+        assert_eq!(connections("127.0.0.1"), [2, 2, 3, 4]);
+        assert_eq!(connections("db.example"), [2, 4, 4, 4]);
+    }
 }

@@ -24,7 +24,7 @@ pub enum Shape {
 pub trait Stamp {
     /// When the request was received: one clock read for all of its events.
     fn received(&self) -> Micros;
-    /// The id for the event at `index`, which came without one.
+    /// The id for the event at `index`, of this user if of any, which came without one.
     fn id(&mut self, index: usize, user_id: Option<&str>) -> Uuid;
     /// A receipt that no other acceptance has.
     fn receipt(&mut self) -> Receipt;

@@ -16,20 +16,17 @@ use super::{
     Inner,
     ack::{Ack, Ticket},
     backlog::{CHUNK_BYTES, Chosen, Chunk, Waiter},
-    identity::Identity,
     ids::ShardIds,
     level::AckLevel,
     room::JournalRoom,
     shard::{Message, Shard},
+    stamps::{IdOrigin, Stamps},
 };
 use crate::{
-    event::{self, BodyError, Event, Micros, Parser, Receipt, Rejection, Shape, Stamp},
+    event::{self, BodyError, Event, Micros, Parser, Rejection, Shape},
     metrics::IngestMetrics,
     sync::{self, Amount, Padded},
 };
-
-/// Makes the ids of one `Idempotency-Key` differ from all other UUIDs of version 5.
-const IDEMPOTENCY_NAMESPACE: Uuid = Uuid::from_u128(0x6d0f_3c52_8a3e_4c0f_9a61_27b1_55d8_e90c);
 
 /// The way into a pipeline, for one thread.
 ///
@@ -366,54 +363,5 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         self.flush();
-    }
-}
-
-/// Times, ids and receipts for the events of one request.
-struct Stamps<'a> {
-    request: Request<'a>,
-    identity: &'a Identity,
-    ids: &'a mut ShardIds,
-    receipts: &'a mut u128,
-    /// Of the event at hand.
-    origin: &'a Cell<IdOrigin>,
-}
-
-/// Where an event has its id from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum IdOrigin {
-    /// From the client, which may send it again.
-    #[default]
-    Chosen,
-    /// It was made here, and so is new.
-    Made,
-    /// Likewise, for an event of this shard.
-    MadeFor(usize),
-}
-
-impl Stamp for Stamps<'_> {
-    fn received(&self) -> Micros {
-        // The first that is asked of every event.
-        self.origin.set(IdOrigin::Chosen);
-        self.request.received
-    }
-
-    fn id(&mut self, index: usize, user_id: Option<&str>) -> Uuid {
-        if let Some(key) = self.request.idempotency_key {
-            return Uuid::new_v5(&IDEMPOTENCY_NAMESPACE, format!("{key}\0{index}").as_bytes());
-        }
-        let received = self.request.received;
-        let Some(user_id) = user_id else {
-            self.origin.set(IdOrigin::Made);
-            return self.ids.of_nobody.next(received);
-        };
-        let shard = self.identity.shard_of_user(user_id, self.ids.of_shards.len());
-        self.origin.set(IdOrigin::MadeFor(shard));
-        self.ids.of_shards[shard].next(received)
-    }
-
-    fn receipt(&mut self) -> Receipt {
-        *self.receipts += 1;
-        Receipt(*self.receipts)
     }
 }

@@ -189,10 +189,7 @@ impl Builder {
             Some(identity) => identity,
             None => Identity::random().map_err(random)?,
         };
-        let shards = match self.options.shards {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            shards => shards,
-        };
+        let shards = self.options.shard_count();
         self.options.shards = shards;
         let metrics = Arc::new(Metrics::new(shards));
         let dead_letters = self.open_dead_letters()?;

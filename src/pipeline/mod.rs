@@ -45,6 +45,7 @@ mod retry;
 mod room;
 mod shard;
 mod slots;
+mod stamps;
 mod store_state;
 mod storing;
 mod tail;
@@ -95,6 +96,16 @@ pub struct Options {
     pub queue: Amount,
     /// How the journal behaves.
     pub journal: journal::Options,
+}
+
+impl Options {
+    /// How many shards that makes on this machine.
+    pub(crate) fn shard_count(&self) -> usize {
+        match self.shards {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            shards => shards,
+        }
+    }
 }
 
 impl Default for Options {
