@@ -303,3 +303,57 @@ fn a_failure_of_one_group_only_is_found() {
     let _planted = plant(Bug::ForgetsTheFailure);
     a_failure();
 }
+
+/// Somebody outside fails the group while two members commit: nobody hangs, and nobody is acknowledged
+/// who comes later.
+fn a_failure_outside() {
+    bounded(|| {
+        let disk = Disk::new(2);
+        let other = {
+            let disk = Arc::clone(&disk);
+            thread::spawn(move || disk.commit(1, 2, true))
+        };
+        let outside = {
+            let disk = Arc::clone(&disk);
+            thread::spawn(move || {
+                disk.group.fail();
+                disk.group.is_failed()
+            })
+        };
+        // An acknowledgement without its sync is found in there.
+        let _ = disk.commit(0, 1, true);
+        let _ = other.join().unwrap();
+        assert!(outside.join().unwrap(), "the group does not know of its failure");
+        assert_eq!(disk.commit(0, 4, true), Err(Failed), "acknowledged after a failure");
+    });
+}
+
+#[test]
+fn after_a_failure_outside_nobody_is_acknowledged() {
+    a_failure_outside();
+}
+
+/// A member waits for one that never comes.
+fn a_failure_outside_while_one_waits() {
+    model(|| {
+        let group = Arc::new(WriteGroup::new(2));
+        let outside = {
+            let group = Arc::clone(&group);
+            thread::spawn(move || group.fail())
+        };
+        assert_eq!(group.commit(0, 1, |member| member == 1, |_| true), Err(Failed));
+        outside.join().unwrap();
+    });
+}
+
+#[test]
+fn a_failure_outside_wakes_who_waits() {
+    a_failure_outside_while_one_waits();
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_failure_outside_that_wakes_nobody_is_found() {
+    let _planted = plant(Bug::WakesNobody);
+    a_failure_outside_while_one_waits();
+}

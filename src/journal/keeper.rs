@@ -124,17 +124,12 @@ impl Journal {
             let errno = error.raw_os_error();
             tracing::error!(%error, errno, "the journal's segments cannot be looked after; it ends");
             // Whoever commits next learns that it has failed.
-            shared.fail();
+            shared.group.fail();
         }
     }
 }
 
 impl Shared {
-    /// Nothing is committed any more.
-    fn fail(&self) {
-        let _ = self.group.commit(self.shards, Pending::default(), |_| false, |_| false);
-    }
-
     /// Whether a commit of watermarks has somewhere to go.
     pub(super) fn has_place(&self) -> bool {
         let needed = CommitHead::head_bytes(self.lanes.len()) as u64 + ALIGN;

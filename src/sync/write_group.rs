@@ -11,7 +11,8 @@
 //!
 //! One failure is final, for what the disk has is then unknown: neither those in that group nor
 //! those who come later are acknowledged, ever. A leader that panics has failed. Those of an
-//! earlier group that have not woken yet are acknowledged still, since theirs is synced.
+//! earlier group that have not woken yet are acknowledged still, since theirs is synced. So is a turn
+//! during which somebody else failed the group.
 //!
 //! # Orderings
 //! The lock's: what a member did before it handed in has happened for the leader, and what the
@@ -127,7 +128,19 @@ impl<T> WriteGroup<T> {
         self.changed.notify_all();
     }
 
-    /// Whether a call of `lead` has failed.
+    /// Fails the group for a reason that lies outside of it. Who leads is not waited for: what it syncs is
+    /// acknowledged, to itself at least.
+    pub fn fail(&self) {
+        // Not by an item that fails: whoever leads next would commit it, and nothing would have failed.
+        self.lock().failed = true;
+        #[cfg(loom)]
+        if super::planted::is_planted(super::Bug::WakesNobody) {
+            return;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whether it has failed.
     pub fn is_failed(&self) -> bool {
         self.lock().failed
     }

@@ -1,12 +1,18 @@
 //! Crashes at every operation, killed or without power: nothing that was acknowledged is lost.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use rustix::io::Errno;
 
 use super::{
     chance::Chance,
-    fake_fs::Fault,
+    fake_fs::{Fault, Op},
     kit::{World, one_in},
 };
+use crate::journal::Pending;
 
 /// A short life that does all there is: commits of two shards, storing, watermarks, new segments,
 /// recycled ones, a restart.
@@ -121,6 +127,29 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_nothing_acknowledged_is_lost(
         world.crash(Some(seed));
         world.assert_nothing_is_lost(&format!("seed {seed}"));
     }
+}
+
+#[test]
+fn a_failed_sync_of_the_keepers_is_final_although_a_shard_commits_meanwhile() {
+    let mut world = World::new(1);
+    assert!(world.open());
+    let (journal, group) = (world.journal(), &world.journal().shared.group);
+    world.fs.fail_nth(Op::SyncData, world.fs.ops_of(Op::SyncData) + 1, Fault::Error(Errno::IO));
+    let committed = thread::scope(|scope| {
+        let lead = |_: &mut [_]| {
+            scope.spawn(|| journal.keep(3));
+            // It need not wait for who commits.
+            let since = Instant::now();
+            while !group.is_failed() {
+                assert!(since.elapsed() < Duration::from_secs(10), "the failure is told to nobody");
+                thread::yield_now();
+            }
+            true
+        };
+        group.commit(0, Pending::default(), |_| false, lead)
+    });
+    assert!(committed.is_ok(), "what was synced is acknowledged");
+    assert!(!world.commit(0, 1, 10), "failed once, failed for ever");
 }
 
 #[test]

@@ -141,6 +141,18 @@ fn a_group_that_failed_leads_no_more() {
 }
 
 #[test]
+fn a_failure_outside_is_final_and_a_turn_under_way_ends_as_its_sync_does() {
+    let group = WriteGroup::new(1);
+    let led = group.commit(0, "first", nobody, |_| {
+        group.fail();
+        true
+    });
+    assert_eq!(led, Ok("first"));
+    assert!(group.is_failed());
+    assert_eq!(group.commit(0, "second", nobody, |_| unreachable!("nobody leads")), Err(Failed));
+}
+
+#[test]
 fn a_member_that_is_inside_cannot_come_again() {
     let group = WriteGroup::new(1);
     let again =
