@@ -12,6 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use smallvec::SmallVec;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -19,6 +20,10 @@ use tokio::{
 };
 
 use super::terms::{Terms, ThreadTerms};
+
+/// An answer of no more bytes is copied into one piece: a `send` of it costs less than a `writev` of its head and
+/// its body.
+const GATHERED_BYTES_MAX: usize = 1024;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +224,14 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        let socket = Pin::new(&mut self.socket);
+        let written = if bufs.iter().map(|part| part.len()).sum::<usize>() <= GATHERED_BYTES_MAX {
+            let mut gathered = SmallVec::<[u8; GATHERED_BYTES_MAX]>::new();
+            bufs.iter().for_each(|part| gathered.extend_from_slice(part));
+            socket.poll_write(cx, &gathered)
+        } else {
+            socket.poll_write_vectored(cx, bufs)
+        };
         self.progress.wrote(&written);
         written
     }

@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use socket2::{Domain, Socket, Type};
 
 mod hyper_discard;
+mod hyper_sync;
+mod lean;
 pub(crate) mod load_data;
 pub(crate) mod loader;
 mod naive;
@@ -18,6 +20,7 @@ pub(crate) mod rows;
 pub(crate) mod sqlite;
 
 pub(crate) use hyper_discard::NAME as HYPER;
+pub(crate) use hyper_sync::NAME as HYPER_SYNC;
 pub(crate) use naive::NAME as NAIVE;
 
 /// Serves side `name` on `port` of loopback (0: a free one) until the process is ended, and says
@@ -27,8 +30,9 @@ pub(crate) fn serve(name: &str, port: &str, rest: &[&str]) -> Result<()> {
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
     match (name, rest) {
         (HYPER, []) => hyper_discard::serve(&listener),
+        (HYPER_SYNC, []) => hyper_sync::serve(&listener),
         (NAIVE, [url]) => naive::serve(listener, url),
-        _ => bail!("there is no such side; there are `{HYPER}` and `{NAIVE} mysql://…`"),
+        _ => bail!("there is no such side; there are `{HYPER}`, `{HYPER_SYNC}` and `{NAIVE} mysql://…`"),
     }
 }
 
