@@ -63,6 +63,11 @@ fn figures_chart_and_tail_move_and_nothing_else_is_asked_for() {
     assert!(line.contains("the one") && line.contains("9007199254740993"), "{line}");
 
     assert_eq!(browser.script("return moved"), json!([]), "what has its place keeps it");
+    // So it was while only some of the page had come.
+    let widths = "const main = document.getElementById('main');
+        const widths = [true, false].map((hidden) => { main.hidden = hidden; return document.body.clientWidth; });
+        return widths[1] - widths[0];";
+    assert_eq!(browser.script(widths), json!(0), "a scrollbar takes no room from what is there");
     browser.assert_quiet(&origin);
     drop(load);
 }
