@@ -11,8 +11,9 @@
 //!
 //! One failure is final, for what the disk has is then unknown: neither those in that group nor
 //! those who come later are acknowledged, ever. A leader that panics has failed. Those of an
-//! earlier group that have not woken yet are acknowledged still, since theirs is synced. So is a turn
-//! during which somebody else failed the group.
+//! earlier group that have not woken yet are acknowledged still, since theirs is synced. Who
+//! leads while somebody outside fails the group is answered as its sync ends; whoever waits may be told of the
+//! failure, although its item is synced.
 //!
 //! # Orderings
 //! The lock's: what a member did before it handed in has happened for the leader, and what the
@@ -128,8 +129,7 @@ impl<T> WriteGroup<T> {
         self.changed.notify_all();
     }
 
-    /// Fails the group for a reason that lies outside of it. Who leads is not waited for: what it syncs is
-    /// acknowledged, to itself at least.
+    /// Fails the group for a reason that lies outside of it, without waiting for who leads.
     pub fn fail(&self) {
         // Not by an item that fails: whoever leads next would commit it, and nothing would have failed.
         self.lock().failed = true;
